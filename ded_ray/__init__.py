@@ -1,0 +1,10 @@
+"""ded_ray: reward-guided, data-efficient reasoning distillation on Ray. A map of the rooms:
+
+pipeline.py   the whole story in order; read this first        stages.py   what its steps do
+records.py    every row that travels                           recipe.py   every knob
+run.py        a run's folder, manifests, ledger                progress.py, machine.py, user_files.py
+tiny/         the embedded world: problems and tiny models
+sources/      -> Problem          generate/  Problem -> Group         verify/    Group -> Group with verdicts
+curate/       Group -> Examples   train/     Example -> checkpoint    serve/     checkpoint -> endpoint
+evaluate/     endpoint -> scores  report/    run -> page, terminal    cli.py     `ded-ray`
+"""

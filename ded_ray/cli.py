@@ -1,0 +1,212 @@
+"""`ded-ray`: thin commands over the rooms. Everything heavy is imported inside a command, so that --help is quick."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ded_ray.recipe import Recipe
+    from ded_ray.run import Run
+
+app = typer.Typer(
+    name="ded-ray",
+    help="Distil a small model that reasons well: teacher answers, verified rewards, a curated corpus, weighted training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+
+OutFolder = Annotated[Path, typer.Option("--out", help="The run's folder. Made if new; finished if interrupted.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (the --out of quickstart or run).")]
+
+
+class VerifierName(StrEnum):
+    math = "math"
+    choice = "choice"
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Bad input: one line and exit code 2. Anything else that stops a run: its reason and exit code 1."""
+    from ded_ray.recipe import BadInput
+
+    try:
+        yield
+    except BadInput as error:
+        typer.echo(f"ded-ray: {error}", err=True)
+        raise typer.Exit(EXIT_BAD_INPUT) from error
+    except KeyboardInterrupt as error:
+        typer.echo("ded-ray: interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+
+
+@app.command()
+def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = False) -> None:
+    """Distil a tiny student on this machine, end to end, in minutes: no GPU, no network.
+
+    Runs the recipe that comes with the package, over synthetic arithmetic and tiny models that come with it too.
+    """
+    recipe = Path(__file__).parent / "tiny" / "quickstart.yaml"
+    _run(recipe, out, overrides, dry_run)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
+    out: OutFolder,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a recipe: ask student and teacher, verify, curate, train, serve, evaluate, report.
+
+    The same command again does nothing when all is done, and goes on where it was when it was interrupted. Where
+    RAY_ADDRESS is set the work goes to that cluster, else Ray is started here.
+    """
+    _run(recipe, out, overrides, dry_run)
+
+
+def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: bool) -> None:
+    with plain_errors():
+        from ded_ray.recipe import load_recipe
+
+        recipe = load_recipe(recipe_path, overrides)
+        if dry_run:
+            from ded_ray.report.terminal import show_plan
+
+            show_plan(recipe)
+            return
+        from ded_ray.pipeline import run_pipeline
+        from ded_ray.report.terminal import show_run
+
+        finished, machine = _watched(lambda: run_pipeline(recipe, out))
+        if not finished.num_stages_made:
+            typer.echo(f"{out}: already done with this recipe; nothing to do. See {out / 'report.html'}")
+            return
+        show_run(finished)
+        typer.echo(machine)
+        typer.echo(f"report: {finished.folder / 'report.html'}")
+
+
+def _watched(work: Callable[[], Any]) -> tuple[Any, str]:
+    """The result of some work, and one line that says how long it took and how much memory."""
+    import time
+
+    from ded_ray.machine import peak_memory
+
+    started = time.monotonic()
+    with peak_memory() as memory:
+        result = work()
+    return result, f"{time.monotonic() - started:.0f} s, peak memory {memory.peak_bytes / 1e9:.1f} GB"
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .parquet file: prompt, answer, completion.")],
+    out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    verifier: Annotated[VerifierName, typer.Option(help="How completions are checked against the answers.")] = VerifierName.math,
+) -> None:
+    """Check completions against answers: adds status, reward, extracted and seconds to every row.
+
+    Other columns are carried through. A `finish_reason` of 'length' makes a row truncated. Status is one of correct,
+    wrong, no_answer, truncated, and, for what could not be checked, timed_out, crashed, unverifiable.
+    """
+    with plain_errors():
+        from ded_ray.report.terminal import show_counts
+        from ded_ray.verify.grade import grade_file
+
+        show_counts(grade_file(file, out, verifier.value))
+
+
+@app.command()
+def serve(
+    folder: RunFolder,
+    port: Annotated[int | None, typer.Option(help="Port of the endpoint; 0 takes a free one. Default: the recipe's.")] = None,
+) -> None:
+    """Serve a run's student behind an OpenAI-compatible API, until interrupted."""
+    with plain_errors():
+        from ded_ray.recipe import BadInput
+        from ded_ray.run import Run
+
+        opened = Run.open(folder)
+        model = opened.folder / "checkpoint" / "model"
+        if not model.exists():
+            raise BadInput(f"{folder}: this run has no trained student yet; finish it with ded-ray run")
+        from ded_ray.machine import start_ray
+
+        start_ray()
+        from ded_ray.serve.app import deploy
+
+        knobs = opened.recipe.serve
+        url = deploy(str(model), "student", knobs if port is None else knobs.model_copy(update={"port": port}))
+        typer.echo(f"serving model 'student' at {url} (POST {url}/chat/completions); Ctrl-C stops it")
+        import threading
+
+        threading.Event().wait()
+
+
+@app.command()
+def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
+    """Measure a run's base, student and teacher again, perhaps with other knobs (--set evaluate....)."""
+    with plain_errors():
+        _finish(folder, overrides, lambda name: name.startswith("evaluate"))
+
+
+def _finish(folder: Path, overrides: list[str] | None, redo: Callable[[str], bool]) -> None:
+    import shutil
+
+    from ded_ray.pipeline import run_pipeline
+    from ded_ray.recipe import BadInput, load_recipe
+    from ded_ray.report.terminal import show_run
+    from ded_ray.run import Run
+
+    opened = Run.open(folder)
+    recipe: Recipe = load_recipe(folder / "recipe.yaml", overrides)
+    if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
+        raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
+    if not (folder / "checkpoint" / "model").exists():
+        raise BadInput(f"{folder}: this run has no trained student yet; finish it with ded-ray run")
+    for stage in folder.iterdir():
+        if stage.is_dir() and redo(stage.name):
+            shutil.rmtree(stage)
+    finished: Run = run_pipeline(recipe, folder)
+    show_run(finished)
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write a run's report.html again, from what its folder holds."""
+    with plain_errors():
+        from ded_ray.report.page import write_report
+        from ded_ray.run import Run
+
+        typer.echo(write_report(Run.open(folder)))
+
+
+@app.command()
+def show(folder: RunFolder) -> None:
+    """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
+    with plain_errors():
+        from ded_ray.report.terminal import show_run
+        from ded_ray.run import Run
+
+        show_run(Run.open(folder))
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Groups -> the questions and completions worth learning from, each completion with its loss weight."""

@@ -1,0 +1,25 @@
+"""Question compression (DED, Method): what the student already answers teaches it nothing.
+
+DED drops a question whose student pass rate is above "a certain threshold" and states neither the threshold nor how
+the rate is sampled; both are knobs of the recipe, their defaults our choice.
+"""
+
+from ded_ray.records import Group, Problem
+
+
+def student_pass_rate(group: Group) -> float | None:
+    """Correct over checked rollouts, in [0, 1]; None when not one of them could be checked."""
+    checked = group.checked
+    return sum(r.status == "correct" for r in checked) / len(checked) if checked else None
+
+
+def compress(group: Group, max_student_pass_rate: float) -> Problem:
+    """The question of a group that the student answered, with its pass rate, and the reason if it is dropped.
+
+    An unknown pass rate keeps the question: not knowing is no reason to drop.
+    """
+    problem = Problem.from_row(group.to_row())
+    problem.student_pass_rate = student_pass_rate(group)
+    if problem.student_pass_rate is not None and problem.student_pass_rate > max_student_pass_rate:
+        problem.dropped_because = "student_pass_rate"
+    return problem

@@ -1,0 +1,50 @@
+"""From verified groups to a score with its interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ded_ray.records import Group
+
+
+def pass_rates(groups: Sequence[Group]) -> list[float]:
+    """Correct over checked samples, one number per problem; a problem without a single checked sample has none."""
+    return [sum(r.status == "correct" for r in g.checked) / len(g.checked) for g in groups if g.checked]
+
+
+def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean, problems resampled with replacement.
+
+    Samples of one problem are not independent, so problems are what is resampled (a clustered bootstrap); the seed
+    makes it repeatable. A single problem gives an interval of zero width: it says nothing about others.
+    """
+    rng = np.random.default_rng(seed)
+    values = np.asarray(rates)
+    means_R = np.array([values[rng.integers(len(values), size=len(values))].mean() for _ in range(resamples)])
+    low, high = np.percentile(means_R, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resamples: int, seed: int) -> dict[str, object]:
+    """One row of scores.json. pass@1 is the mean over problems of correct / checked samples.
+
+    Cut-off samples count as not correct. Raises ValueError when not one sample could be checked.
+    """
+    rates = pass_rates(groups)
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    if not rates:
+        raise ValueError(f"{benchmark}: not one of {len(rollouts)} samples could be checked")
+    low, high = bootstrap_interval(rates, resamples, seed)
+    return {
+        "model": model,
+        "benchmark": benchmark,
+        "domain": domain,
+        "pass_at_1": round(sum(rates) / len(rates), 4),
+        "ci95_low": round(low, 4),
+        "ci95_high": round(high, 4),
+        "cut_off_rate": round(sum(r.finish_reason == "length" for r in rollouts) / len(rollouts), 4),
+        "num_problems": len(rates),
+        "num_samples": len(rollouts),
+        "num_unchecked": len(rollouts) - sum(len(g.checked) for g in groups),
+        "mean_tokens": round(sum(r.num_tokens for r in rollouts) / len(rollouts), 1),
+    }

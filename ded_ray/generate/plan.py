@@ -1,0 +1,129 @@
+"""The door of the room: problems become groups in a pool of engine actors, as one lazy Ray Data stage.
+
+Every group is written to the run's folder by the actor that made it, before it is handed on, and is known by an id
+that says exactly what made it; so a rollout that was paid for is never made again.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import ray
+from ray.data import ActorPoolStrategy, Dataset
+
+from ded_ray.generate.engine import Request, group_seed, make_engine
+from ded_ray.recipe import ReplayEngine, Student, Teacher, TransformersEngine
+from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table, write_part
+
+BATCHES_IN_FLIGHT = 2
+"""Per engine actor: one being answered, one waiting beside it."""
+
+SIZE_KNOBS = {"workers", "batch_size", "num_cpus", "num_gpus"}
+"""Knobs of an engine that change how fast it answers, not what."""
+
+
+def group_id(problem: Problem, who: Student | Teacher, seed: int) -> str:
+    """The same for the same prompt, model, kind of engine, sampling and seed, on every machine."""
+    engine = who.engine.model_dump_json(exclude=SIZE_KNOBS)
+    return stable_hash(problem.problem_id, problem.prompt, who.model, engine, who.sampling.model_dump_json(), seed)
+
+
+class Answering:
+    """One engine actor."""
+
+    def __init__(self, who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> None:
+        if isinstance(who.engine, TransformersEngine):
+            _use_threads(who.engine.num_cpus)
+        self._engine = make_engine(who.model, who.engine)
+        self._who, self._seed, self._save_to, self._counts = who, seed, save_to, counts
+
+    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
+        problems = [Problem.from_row(row) for row in batch.to_pylist()]
+        requests = [self._request(problem) for problem in problems]
+        groups = [self._group(request, rollouts) for request, rollouts in self._engine.generate(requests)]
+        table = to_table(groups, Group)
+        write_part(self._save_to, table)
+        self._report([r for group in groups for r in group.rollouts], len(groups))
+        yield table
+
+    def _request(self, problem: Problem) -> Request:
+        seed = group_seed(self._seed, problem.problem_id, self._who.model)
+        return Request([{"role": "user", "content": problem.prompt}], self._who.sampling, seed, problem)
+
+    def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
+        problem = request.problem
+        assert problem is not None
+        return Group.of(problem, group_id(problem, self._who, self._seed), self._who.model, rollouts)
+
+    def _report(self, rollouts: list[Rollout], num_groups: int) -> None:
+        self._counts.add.remote(
+            done=num_groups,
+            rollouts=len(rollouts),
+            tokens=sum(r.num_tokens for r in rollouts),
+            cut_off=sum(r.finish_reason == "length" for r in rollouts),
+        )
+
+
+def _use_threads(num_cpus: float) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, int(num_cpus)))
+
+
+def saved_groups(folder: Path, wanted: set[str]) -> dict[str, Path]:
+    """The file of every wanted group that an earlier run finished. Removes what a kill left half-written."""
+    saved: dict[str, Path] = {}
+    for path in sorted(folder.glob(".part-*")):
+        path.unlink()
+    for path in sorted(folder.glob("part-*.parquet")):
+        for name in pads.dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist():
+            if name in wanted:
+                saved[name] = path
+    return saved
+
+
+def answer(problems: list[Problem], who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> Dataset:
+    """One group per problem: those that `save_to` already holds are read, the others are generated. Lazy.
+
+    `counts` is a progress actor's handle; groups that are merely read are reported to it at once.
+    """
+    by_id = {group_id(problem, who, seed): problem for problem in problems}
+    saved = saved_groups(save_to, set(by_id))
+    counts.add.remote(done=len(saved))
+    missing = [problem for name, problem in by_id.items() if name not in saved]
+    parts = []
+    if saved:
+        files = sorted({str(path) for path in saved.values()})
+        parts.append(ray.data.read_parquet(files).map_batches(
+            only_wanted, fn_args=(frozenset(saved),), batch_format="pyarrow", num_cpus=0.5
+        ))  # fmt: skip
+    if missing:
+        parts.append(_generate(missing, who, seed, save_to, counts))
+    return parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
+
+
+def only_wanted(table: pa.Table, wanted: frozenset[str]) -> pa.Table:
+    """The groups of a file that this run asks for; the others belong to an earlier recipe."""
+    return table.filter(pa.array([name in wanted for name in table["group_id"].to_pylist()], pa.bool_()))
+
+
+def _generate(problems: list[Problem], who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> Dataset:
+    engine = who.engine
+    batch_size = 64 if isinstance(engine, ReplayEngine) else engine.batch_size
+    workers = 1 if isinstance(engine, ReplayEngine) else engine.workers
+    gpus = engine.num_gpus if isinstance(engine, TransformersEngine) else 0
+    cpus = engine.num_cpus if isinstance(engine, TransformersEngine) else 0.5
+    # One block per batch, so that the first groups reach the verifiers while the others are still being made.
+    tables = [to_table(problems[i : i + batch_size], Problem) for i in range(0, len(problems), batch_size)]
+    return ray.data.from_arrow(tables).map_batches(
+        Answering,
+        fn_constructor_args=(who, seed, save_to, counts),
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT),
+        num_cpus=cpus,
+        num_gpus=gpus,
+    )
+

@@ -1,0 +1,80 @@
+"""The machine under a run: joins or starts Ray, without Ray's noise, and watches the memory that a local run takes."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MIN_LOGICAL_CPUS = 8
+"""A local Ray hands out at least so many: logical CPUs are tickets, and every stage of a streaming plan must hold one
+at the same time, or the plan waits for itself for ever."""
+
+
+def start_ray() -> None:
+    """Join the cluster that RAY_ADDRESS names (a submitted job has it set), else start Ray on this machine. Idempotent."""
+    # Ray Train looks at its workers, and takes their reports, once per interval; the default of 2 s is long for a laptop.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+
+    if ray.is_initialized():
+        return
+    local = {} if os.environ.get("RAY_ADDRESS") else {
+        "num_cpus": max(MIN_LOGICAL_CPUS, os.cpu_count() or 1), "include_dashboard": False
+    }  # fmt: skip
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
+    quieten()
+
+
+def quieten() -> None:
+    """Ray's libraries log to files in Ray's session folder; the terminal belongs to the run's own progress."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    import ray.serve
+    import ray.train  # noqa: F401  (importing them sets their log levels: it must have happened before)
+
+    for name in ("ray", "ray.data", "ray.train", "ray.serve", "httpx", "httpx2", "openai"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class PeakMemory:
+    """The largest sum of proportional set sizes of this process and all that it started, sampled every few seconds."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+
+    def sample(self) -> None:
+        import psutil
+
+        total = 0
+        process = psutil.Process()
+        for each in [process, *process.children(recursive=True)]:
+            try:
+                memory = each.memory_full_info()
+            except psutil.Error:
+                continue  # it ended meanwhile
+            total += getattr(memory, "pss", memory.uss)
+        self.peak_bytes = max(self.peak_bytes, total)
+
+
+@contextmanager
+def peak_memory(every_seconds: float = 3) -> Iterator[PeakMemory]:
+    """Watch memory while the block runs."""
+    watched, over = PeakMemory(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every_seconds):
+            watched.sample()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield watched
+    finally:
+        over.set()
+        watcher.join()

@@ -1,0 +1,107 @@
+"""The whole story in order. READ THIS FIRST.
+
+Problems go in; the student answers them, which shows what it does not know yet; the teacher answers what is left;
+verifiers reward every answer; the best and most diverse are kept and weighted; the student is trained on them, served,
+and measured against its base and its teacher. Every stage leaves a folder; a stage whose folder still fits is skipped.
+`stages.py` holds the machinery behind the steps.
+"""
+
+from pathlib import Path
+
+from ded_ray.records import Group, Problem
+from ded_ray.recipe import Recipe, TransformersEngine
+from ded_ray.run import Run, Stage
+from ded_ray.stages import (
+    Inputs,
+    evaluate_model,
+    kept_problems,
+    read_inputs,
+    stream_answers,
+    train_on,
+    write_problems,
+    write_scores,
+)
+
+
+def run_pipeline(recipe: Recipe, folder: Path) -> Run:
+    """Make, or finish, the run in this folder. Raises BadInput before anything is written."""
+    inputs = read_inputs(recipe)
+    run = Run.create(folder, recipe)
+    problems = choose_problems(run, inputs)
+    questions = ask_student(run, problems)
+    curated = ask_teacher(run, questions)
+    checkpoint = train_student(run, curated)
+    evaluate(run, inputs, checkpoint)
+    report(run)
+    return run
+
+
+def choose_problems(run: Run, inputs: Inputs) -> Stage:
+    """Each prompt once, and none that a benchmark will ask."""
+    stage = run.stage("problems", [run.recipe.problems, [problem.to_row() for problem in inputs.problems]])
+    if not stage.done:
+        write_problems(stage, inputs.problems)
+    return stage
+
+
+def ask_student(run: Run, problems: Stage) -> Stage:
+    """The student first: its pass rate says which questions the expensive teacher need not answer (DED, compression)."""
+    from ded_ray.curate.plan import questions
+
+    recipe = run.recipe
+    rollouts = run.stage("student_rollouts", [recipe.student, recipe.seed], [problems])
+    verdicts = run.stage("student_verdicts", [recipe.verify], [rollouts])
+    stage = run.stage("questions", [recipe.curate.compress, recipe.student], [verdicts])
+    if not stage.done and not recipe.student.measure_pass_rate:
+        write_problems(stage, kept_problems(problems))
+    elif not stage.done:
+        stream_answers(
+            "student", kept_problems(problems), recipe.student, (rollouts, verdicts, stage), Problem,
+            distil=lambda groups: questions(groups, recipe.curate),
+        )  # fmt: skip
+    return stage
+
+
+def ask_teacher(run: Run, questions: Stage) -> Stage:
+    """The teacher answers what survived; its answers are verified and curated while it is still answering."""
+    from ded_ray.curate.plan import curate
+
+    recipe = run.recipe
+    rollouts = run.stage("teacher_rollouts", [recipe.teacher, recipe.seed], [questions])
+    verdicts = run.stage("teacher_verdicts", [recipe.verify], [rollouts])
+    stage = run.stage("curated", [recipe.curate, recipe.student.model], [verdicts])
+    if not stage.done:
+        stream_answers(
+            "teacher", kept_problems(questions), recipe.teacher, (rollouts, verdicts, stage), Group,
+            distil=lambda groups: curate(groups, recipe.curate, recipe.student.model),
+        )  # fmt: skip
+    return stage
+
+
+def train_student(run: Run, curated: Stage) -> Stage:
+    """Reward-weighted supervised fine-tuning on the kept completions."""
+    stage = run.stage("checkpoint", [run.recipe.train, run.recipe.student.model, run.recipe.seed], [curated])
+    if not stage.done:
+        train_on(curated, stage, run.recipe)
+    return stage
+
+
+def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> None:
+    """Base, student and teacher, each asked through the endpoint that serves it."""
+    recipe = run.recipe
+    models = {"base": (recipe.student.model, []), "student": (str(checkpoint.folder / "model"), [checkpoint])}
+    if isinstance(recipe.teacher.engine, TransformersEngine):  # replayed and scripted teachers cannot be asked again
+        models["teacher"] = (recipe.teacher.model, [])
+    problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
+    for name, (model, made_from) in models.items():
+        stage = run.stage(f"evaluate_{name}", [recipe.evaluate, recipe.verify, recipe.seed, problems, name], made_from)
+        if not stage.done and inputs.benchmarks:
+            evaluate_model(name, model, inputs.benchmarks, stage, recipe)
+    write_scores(run, list(models))
+
+
+def report(run: Run) -> None:
+    from ded_ray.report.page import write_report
+
+    if run.num_stages_made or not (run.folder / "report.html").exists():
+        write_report(run)

@@ -1,0 +1,177 @@
+"""Every row that travels, typed once. Data goes Problem -> Group (with its Rollouts) -> Example.
+
+The unit of work is the group: one problem with all its rollouts in one row, because advantage, diversity and weight
+are relative to the group. The Arrow schemas are derived from these classes and given to every table that is written,
+so that a block whose column happens to be all None keeps its type.
+"""
+
+import dataclasses
+import hashlib
+import os
+import types
+import typing
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Status = Literal["correct", "wrong", "no_answer", "truncated", "timed_out", "crashed", "unverifiable"]
+CHECKED: frozenset[Status] = frozenset({"correct", "wrong", "no_answer", "truncated"})
+"""Statuses that count in a group's statistics. The other three mean "could not check" and stay out of them."""
+
+PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "verifier", "source", "choices", "student_pass_rate")
+"""What a group repeats of its problem, so that no later step needs a join."""
+
+
+class Record:
+    """What all rows can do: go to and from the plain dictionaries that Arrow and Ray Data carry."""
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Build from a row; columns that the record does not have are left behind."""
+        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in row.items() if name in names})
+
+    def to_row(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(slots=True, kw_only=True)
+class Problem(Record):
+    """One question with a checkable answer."""
+
+    problem_id: str
+    prompt: str  # what the user asks, without chat template
+    answer: str  # the reference, in the verifier's own form
+    verifier: str = "math"  # math | choice
+    source: str = ""  # where it came from: a file's path, or tiny/FAMILY
+    choices: list[str] = field(default_factory=list)  # choice only: the options, in the order that the prompt shows
+    student_pass_rate: float | None = None  # [0, 1]; None until measured
+    dropped_because: str | None = None  # None: kept
+
+
+@dataclass(slots=True, kw_only=True)
+class Rollout(Record):
+    """One completion of a problem; each room fills in its own part."""
+
+    index: int  # 0 ... G-1 within its group
+    completion: str
+    num_tokens: int  # generated tokens, the end token included; 0 where the engine does not know
+    finish_reason: Literal["stop", "length"]  # length: cut off at the token limit
+    seed: int
+    mean_logprob: float | None = None  # nats per generated token; None where the engine does not say
+    # verify
+    status: Status | None = None
+    reward: float | None = None  # None unless checked
+    extracted: str | None = None  # the answer that was found in the completion
+    seconds: float | None = None  # what the verdict took
+    # curate
+    advantage: float | None = None
+    weight: float | None = None  # the loss weight, >= 0
+    dropped_because: str | None = None  # None: kept
+
+
+@dataclass(slots=True, kw_only=True)
+class Group(Record):
+    """One problem x one model: the problem's columns, and all rollouts that this model gave."""
+
+    group_id: str
+    problem_id: str
+    prompt: str
+    answer: str
+    verifier: str
+    source: str
+    choices: list[str]
+    student_pass_rate: float | None
+    model: str
+    rollouts: list[Rollout]
+
+    @classmethod
+    def of(cls, problem: Problem, group_id: str, model: str, rollouts: list[Rollout]) -> "Group":
+        columns = {name: getattr(problem, name) for name in PROBLEM_COLUMNS}
+        return cls(group_id=group_id, model=model, rollouts=rollouts, **columns)
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Group":
+        rollouts = [Rollout.from_row(r) for r in row["rollouts"]]
+        return super(Group, cls).from_row({**row, "rollouts": rollouts})
+
+    @property
+    def checked(self) -> list[Rollout]:
+        """The rollouts that got a verdict: only these count in the group's statistics."""
+        return [r for r in self.rollouts if r.status in CHECKED]
+
+
+@dataclass(slots=True, kw_only=True)
+class Example(Record):
+    """One sequence to train on: the prompt, the completion, and the weight of its loss."""
+
+    problem_id: str
+    group_id: str
+    index: int  # the rollout's index within its group
+    prompt: str
+    completion: str
+    reward: float
+    advantage: float
+    weight: float
+
+
+def stable_hash(*parts: object) -> str:
+    """16 hexadecimal digits, the same on every machine and in every process."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def _arrow_type(hint: Any) -> "pa.DataType":
+    import pyarrow as pa
+
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _arrow_type(next(a for a in arguments if a is not type(None)))
+    if origin is Literal:
+        return pa.string()
+    if origin is list:
+        return pa.list_(_arrow_type(arguments[0]))
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(list(schema_of(typing.cast(type[Record], hint))))
+    return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[hint]
+
+
+def schema_of(record: type[Record]) -> "pa.Schema":
+    """The Arrow schema of a record, one column per field in the order of the class."""
+    import pyarrow as pa
+
+    hints = typing.get_type_hints(record)
+    return pa.schema([(f.name, _arrow_type(hints[f.name])) for f in dataclasses.fields(record)])  # type: ignore[arg-type]
+
+
+def to_table(records: Sequence[Record] | Iterable[Record], record: type[Record]) -> "pa.Table":
+    """Records as one Arrow table with exactly the schema of their class; no records make an empty table."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([r.to_row() for r in records], schema=schema_of(record))
+
+
+def write_part(folder: Path, table: "pa.Table") -> None:
+    """Save groups as one Parquet file named after their ids: writing them again replaces the file, never doubles a row."""
+    import pyarrow.parquet as pq
+
+    name = f"part-{stable_hash(*table['group_id'].to_pylist())}.parquet"
+    temporary = folder / f".{name}.{uuid.uuid4().hex}"
+    pq.write_table(table, temporary)
+    os.replace(temporary, folder / name)
+
+
+def read_records(path: Path, record: type[R]) -> Iterator[R]:
+    """All records of a Parquet file, or of a folder of them, in bounded memory."""
+    import pyarrow.dataset as pads
+
+    for batch in pads.dataset(path, schema=schema_of(record), format="parquet").to_batches():
+        for row in batch.to_pylist():
+            yield record.from_row(row)

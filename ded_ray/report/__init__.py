@@ -1,0 +1,1 @@
+"""A run's folder -> one HTML page that works offline, and views for the terminal."""

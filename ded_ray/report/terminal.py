@@ -1,0 +1,70 @@
+"""What a run looks like on a terminal: its plan, its ledger, its scores."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from ded_ray.recipe import Recipe
+from ded_ray.run import Run
+
+console = Console()
+
+
+def show_run(run: Run) -> None:
+    """The ledger and the scores as tables."""
+    ledger = Table(title=f"{run.folder.name}: what went in, stayed, and was dropped")
+    for heading in ("stage", "rows", "in", "kept", "dropped", "seconds"):
+        ledger.add_column(heading, justify="right" if heading in {"in", "kept", "seconds"} else "left")
+    for line in run.ledger():
+        dropped = ", ".join(f"{count} {reason}" for reason, count in line["dropped"].items())
+        ledger.add_row(line["stage"], line["unit"], str(line["rows_in"]), str(line["rows_kept"]), dropped or "-",
+                       f"{line['seconds']:.1f}")  # fmt: skip
+    console.print(ledger)
+    scores = Table(title="pass@1 with 95 % interval")
+    for heading in ("benchmark", "domain", "model", "pass@1", "interval", "cut off", "samples"):
+        scores.add_column(heading)
+    for row in sorted(run.scores(), key=lambda r: (r["domain"], r["benchmark"])):
+        scores.add_row(row["benchmark"], row["domain"], row["model"], f"{row['pass_at_1']:.3f}",
+                       f"{row['ci95_low']:.3f} - {row['ci95_high']:.3f}", f"{row['cut_off_rate']:.1%}",
+                       f"{row['num_problems']} x {row['num_samples'] // row['num_problems']}")  # fmt: skip
+    if run.scores():
+        console.print(scores)
+
+
+def show_plan(recipe: Recipe) -> None:
+    """What a run of this recipe would do, in rows and at most how many tokens. Reads and checks all inputs."""
+    from ded_ray.stages import read_inputs
+
+    inputs = read_inputs(recipe)
+    num_problems = sum(problem.dropped_because is None for problem in inputs.problems)
+    student, teacher = recipe.student.sampling, recipe.teacher.sampling
+    plan = Table(title=f"{recipe.name}: the plan (nothing is written)")
+    for heading in ("stage", "at most"):
+        plan.add_column(heading)
+    plan.add_row("problems", f"{num_problems} of {len(inputs.problems)}")
+    if recipe.student.measure_pass_rate:
+        plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
+    plan.add_row("teacher answers", _rollouts(num_problems, teacher.num_rollouts, teacher.max_tokens))
+    kept = min(recipe.curate.diversity.num_kept or teacher.num_rollouts, teacher.num_rollouts)
+    plan.add_row("train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}")
+    sampling = recipe.evaluate.sampling
+    for name, problems in inputs.benchmarks.items():
+        plan.add_row(f"evaluate {name}", f"{_rollouts(len(problems), sampling.num_rollouts, sampling.max_tokens)}, per model")
+    console.print(plan)
+
+
+def _rollouts(num_problems: int, num_rollouts: int, max_tokens: int) -> str:
+    total = num_problems * num_rollouts
+    return f"{num_problems} x {num_rollouts} = {total} rollouts, {total * max_tokens} tokens"
+
+
+def show_counts(counts: Counter[str]) -> None:
+    """Statuses of graded rows, the most frequent first."""
+    table = Table(title=f"{counts.total()} rows")
+    table.add_column("status")
+    table.add_column("rows", justify="right")
+    table.add_column("share", justify="right")
+    for status, count in counts.most_common():
+        table.add_row(status, str(count), f"{count / counts.total():.2%}")
+    console.print(table)

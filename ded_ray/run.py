@@ -1,0 +1,123 @@
+"""A run's folder: one folder per stage with Parquet and a manifest, and a ledger of what went in, stayed and was dropped.
+
+A stage is done when its manifest says so and still fits: same part of the recipe, same inputs. Every making of a stage
+draws a new token that its dependants remember; so a stage that was deleted or changed is made again together with
+what depends on it, and nothing else.
+"""
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from ded_ray.records import stable_hash
+from ded_ray.recipe import BadInput, Recipe, load_recipe
+
+MANIFEST = "_manifest.json"
+"""The underscore keeps it out of what Arrow and Ray read as the folder's data."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file so that a reader, or a kill at any moment, sees the old or the new text, never a part."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+class Stage:
+    """One folder of a run. `done` says whether it can be used as it is."""
+
+    def __init__(self, run: "Run", name: str, parts: Iterable[BaseModel | object], inputs: Iterable["Stage"]) -> None:
+        self.run, self.name, self.folder = run, name, run.folder / name
+        inputs = list(inputs)
+        texts = [p.model_dump_json() if isinstance(p, BaseModel) else json.dumps(p) for p in parts]
+        self.fingerprint = stable_hash(name, *texts, *[stage.token for stage in inputs])
+        manifest = self._manifest()
+        self.done = manifest.get("fingerprint") == self.fingerprint
+        self.token: str = manifest["token"] if self.done else uuid.uuid4().hex
+        self._started = time.monotonic()
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / MANIFEST).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def begin(self, *, keep: bool = False) -> Path:
+        """Make room for a new making. `keep` leaves what an earlier one finished (paid rollouts, checkpoints)."""
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        self._started = time.monotonic()
+        return self.folder
+
+    def seal(self, rows: str, rows_in: int, dropped: Counter[str], rows_kept: int, **more: Any) -> None:
+        """Write the ledger's line, then the manifest: from now on the stage is done.
+
+        `rows` names the unit (problems, groups, rollouts, examples, samples). Raises RuntimeError when rows in are
+        not rows kept plus rows dropped: then rows were lost, and the stage is not done.
+        """
+        if rows_in != rows_kept + dropped.total():
+            raise RuntimeError(f"stage {self.name} lost rows: {rows_in} in, {rows_kept} kept, {dict(dropped)} dropped")
+        seconds = round(time.monotonic() - self._started, 2)
+        line = {"stage": self.name, "unit": rows, "rows_in": rows_in, "rows_kept": rows_kept,
+                "dropped": dict(sorted(dropped.items())), "seconds": seconds, **more}  # fmt: skip
+        self.run.write_ledger_line(line)
+        manifest = {"stage": self.name, "fingerprint": self.fingerprint, "token": self.token}
+        write_atomically(self.folder / MANIFEST, json.dumps(manifest))
+        self.done = True
+        self.run.num_stages_made += 1
+
+
+class Run:
+    """A run's folder, its recipe, and its ledger."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder, self.recipe = folder.absolute(), recipe
+        self.num_stages_made = 0
+
+    @classmethod
+    def create(cls, folder: Path, recipe: Recipe) -> "Run":
+        """Open the folder for this recipe, making it if needed; refuse a folder that holds something else."""
+        if folder.exists() and not folder.is_dir():
+            raise BadInput(f"{folder}: --out must name a folder, this is a file")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.yaml").exists():
+            raise BadInput(f"{folder}: --out is a folder that is not empty and not a run; name another one")
+        folder.mkdir(parents=True, exist_ok=True)
+        run = cls(folder, recipe)
+        write_atomically(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """An existing run, with the recipe that made it."""
+        try:
+            return cls(folder, load_recipe(folder / "recipe.yaml"))
+        except BadInput as error:
+            raise BadInput(f"{folder}: not a run of this version ({error}); name the --out of an earlier run") from error
+
+    def stage(self, name: str, parts: Iterable[object], inputs: Iterable[Stage] = ()) -> Stage:
+        """The stage `name`, made from these parts of the recipe and these earlier stages."""
+        return Stage(self, name, parts, inputs)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """One object per stage, in the order in which they were made."""
+        path = self.folder / "ledger.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def write_ledger_line(self, line: dict[str, Any]) -> None:
+        lines = [old for old in self.ledger() if old["stage"] != line["stage"]] + [line]
+        write_atomically(self.folder / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in lines))
+
+    def scores(self) -> list[dict[str, Any]]:
+        path = self.folder / "scores.json"
+        return json.loads(path.read_text()) if path.exists() else []

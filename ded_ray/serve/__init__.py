@@ -1,0 +1,1 @@
+"""A checkpoint -> an OpenAI-compatible endpoint on Ray Serve."""

@@ -1,0 +1,38 @@
+"""Checks that a model exists and that every prompt fits into it, before a run writes or spends anything."""
+
+import os
+
+from ded_ray.recipe import BadInput, Student, Teacher
+from ded_ray.records import Problem
+from ded_ray.tiny.models import model_path
+
+
+def check_prompts_fit(problems: list[Problem], who: Student | Teacher, knob: str) -> None:
+    """Raise BadInput for a model that cannot be found, or for the first prompt that leaves no room for an answer.
+
+    `knob` is the part of the recipe that names the model: student, or teacher.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers import AutoConfig, AutoTokenizer
+
+    model, max_tokens = who.model, who.sampling.max_tokens
+    path = model_path(model)
+    try:
+        tokenizer, config = AutoTokenizer.from_pretrained(path), AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{knob}.model: {model!r} cannot be loaded ({reason}); name a hub model, a folder in Hugging Face "
+                       f"format, or tiny/NAME") from error  # fmt: skip
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if context is None:
+        return
+    for problem in problems:
+        messages = [{"role": "user", "content": problem.prompt}]
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        num_tokens = len(tokenizer.encode(prompt, add_special_tokens=False))
+        if num_tokens + max_tokens > context:
+            raise BadInput(
+                f"{problem.source}: the prompt of problem {problem.problem_id!r} has {num_tokens} tokens; with "
+                f"{knob}.sampling.max_tokens {max_tokens} that is over the context of {model} ({context}); remove or "
+                f"shorten the problem, or lower max_tokens"
+            )

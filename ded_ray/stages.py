@@ -1,0 +1,169 @@
+"""What the steps of the pipeline do once they have to: read the inputs, stream, train, evaluate, and count for the ledger.
+
+Heavy libraries are imported inside, so that a run with nothing to do ends in a second.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ded_ray.machine import start_ray
+from ded_ray.recipe import BadInput, Recipe, ReplayEngine, Student, Teacher, TransformersEngine
+from ded_ray.records import Group, Problem, Rollout, read_records, to_table
+from ded_ray.run import Run, Stage, write_atomically
+from ded_ray.sources.check import check_prompts_fit
+from ded_ray.sources.problems import read_problems
+from ded_ray.sources.select import select
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that comes from outside, read and checked."""
+
+    problems: list[Problem]
+    benchmarks: dict[str, list[Problem]]
+
+
+def read_inputs(recipe: Recipe) -> Inputs:
+    """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
+    problems = read_problems(recipe.problems)
+    benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
+    check_prompts_fit(problems, recipe.student, "student")
+    if isinstance(recipe.teacher.engine, TransformersEngine):
+        check_prompts_fit(problems, recipe.teacher, "teacher")
+    if isinstance(recipe.teacher.engine, ReplayEngine):
+        from ded_ray.generate.replay_engine import check_covers
+
+        check_covers(recipe.teacher.engine, problems)
+    return Inputs(select(problems, [p for b in benchmarks.values() for p in b]), benchmarks)
+
+
+def write_problems(stage: Stage, problems: list[Problem]) -> None:
+    """Write problems as they are, those with a reason to be dropped included, and seal the stage."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(to_table(problems, Problem), stage.begin() / "problems.parquet")
+    _seal_marked(stage, "problems", len(problems), Counter(p.dropped_because for p in problems))
+
+
+def kept_problems(stage: Stage) -> list[Problem]:
+    """The problems that a stage kept, in the order of their ids: Ray Data does not promise one."""
+    kept = [problem for problem in read_records(stage.folder, Problem) if problem.dropped_because is None]
+    return sorted(kept, key=lambda problem: problem.problem_id)
+
+
+def stream_answers(
+    name: str, asked: list[Problem], who: Student | Teacher, stages: tuple[Stage, Stage, Stage],
+    record: type[Problem] | type[Group], distil: "Callable[[Dataset], Dataset]",
+) -> None:  # fmt: skip
+    """Generate -> verify -> distil as one streaming plan, each stage's rows written as they pass, then all three sealed.
+
+    Starts where it must: verdicts that still fit are read, and so is every rollout that was ever paid for. `record`
+    is what `distil` makes of a group.
+    """
+    if not asked:
+        raise BadInput(f"{name}: no problem is left to answer; the ledger says why; loosen curate.compress")
+    start_ray()
+    import ray
+
+    from ded_ray.generate.plan import answer
+    from ded_ray.progress import progress
+    from ded_ray.verify.plan import verify
+
+    rollouts, verdicts, last = stages
+    recipe = last.run.recipe
+    with progress(f"{name} answers", len(asked), "problems") as counts:
+        if verdicts.done:
+            groups = ray.data.read_parquet(str(verdicts.folder))
+        else:
+            folder = rollouts.folder if rollouts.done else rollouts.begin(keep=True)
+            groups = answer(asked, who, recipe.seed, folder, counts)
+            groups = verify(groups, recipe.verify, save_to=verdicts.begin())
+        distil(groups).write_parquet(str(last.begin()))
+
+    verified = [rollout for group in read_records(verdicts.folder, Group) for rollout in group.rollouts]
+    num_groups = sum(1 for _ in read_records(verdicts.folder, Group))
+    if not rollouts.done:
+        rollouts.seal("groups", len(asked), Counter(), num_groups, num_rollouts=len(verified),
+                      num_tokens=sum(r.num_tokens for r in verified))  # fmt: skip
+    if not verdicts.done:
+        statuses = Counter(str(rollout.status) for rollout in verified)
+        verdicts.seal("groups", len(asked), Counter(), num_groups, statuses=dict(statuses))
+    if record is Problem:
+        found = [problem.dropped_because for problem in read_records(last.folder, Problem)]
+        _seal_marked(last, "problems", len(asked), Counter(found))
+    else:
+        found = [r.dropped_because for group in read_records(last.folder, Group) for r in group.rollouts]
+        _seal_marked(last, "rollouts", len(verified), Counter(found))
+
+
+def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None]) -> None:
+    """Seal a stage whose rows carry their own reason to be dropped; no reason means kept."""
+    dropped = Counter({reason: count for reason, count in reasons.items() if reason is not None})
+    stage.seal(unit, rows_in, dropped, reasons[None])
+
+
+def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
+    """Train on the curated groups' kept rollouts; goes on from the last checkpoint of an interrupted training."""
+    start_ray()
+    from ded_ray.curate.group import examples_of
+    from ded_ray.progress import progress
+    from ded_ray.train.launch import fitting_examples, train
+    from ded_ray.train.sequences import num_steps
+
+    knobs = recipe.train
+    examples = [example for group in read_records(curated.folder, Group) for example in examples_of(group)]
+    fitting, dropped = fitting_examples(examples, recipe)
+    if not fitting:
+        raise BadInput("train: not one example is left; the ledger says why; loosen curate, or bring more problems")
+    total = num_steps(len(fitting), knobs.batch_size, knobs.epochs, knobs.max_steps)
+    with progress("train", total, "steps") as counts:
+        curve = train(fitting, recipe, stage.begin(keep=True), stage.fingerprint, counts)
+    stage.seal("examples", len(examples), dropped, len(fitting), steps=len(curve), last_loss=curve[-1]["loss"])
+
+
+def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], stage: Stage, recipe: Recipe) -> None:
+    """Serve one model, ask it every benchmark, verify; one Parquet file of verified groups per benchmark."""
+    start_ray()
+    import pyarrow.parquet as pq
+    import ray
+
+    from ded_ray.evaluate.ask import ask
+    from ded_ray.progress import progress
+    from ded_ray.serve.app import deploy
+    from ded_ray.verify.plan import verify
+
+    knobs, folder = recipe.evaluate, stage.begin()
+    num_problems = sum(map(len, benchmarks.values()))
+    url = deploy(model, name, recipe.serve)
+    rollouts: list[Rollout] = []
+    with progress(f"evaluate {name}", num_problems, "problems") as counts:
+        for benchmark, problems in benchmarks.items():
+            groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
+            verified = verify(ray.data.from_arrow(to_table(groups, Group)), recipe.verify)
+            rows = [Group.from_row(row) for row in verified.take_all()]
+            pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
+            rollouts += [rollout for group in rows for rollout in group.rollouts]
+    reasons = Counter(rollout.status if rollout.reward is None else None for rollout in rollouts)
+    _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons)
+
+
+def write_scores(run: Run, models: list[str]) -> None:
+    """scores.json: one object per model and benchmark, made anew of what the evaluations left."""
+    if not run.num_stages_made and (run.folder / "scores.json").exists():
+        return
+    from ded_ray.evaluate.scores import score
+
+    knobs = run.recipe.evaluate
+    scores = []
+    for model in models:
+        for benchmark in knobs.benchmarks:
+            groups = list(read_records(run.folder / f"evaluate_{model}" / f"{benchmark.name}.parquet", Group))
+            row = score(model, benchmark.name, benchmark.domain, groups, knobs.bootstrap_resamples, run.recipe.seed)
+            scores.append(row)
+    write_atomically(run.folder / "scores.json", json.dumps(scores, indent=1) + "\n")

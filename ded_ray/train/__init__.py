@@ -1,0 +1,1 @@
+"""Examples -> a student checkpoint: reward-weighted supervised fine-tuning on Ray Train."""

@@ -1,0 +1,67 @@
+"""The door of the room: the worker loop on Ray Train, resumed from its last checkpoint when it was interrupted."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from transformers import AutoTokenizer
+
+from ded_ray.recipe import BadInput, Recipe
+from ded_ray.records import Example
+from ded_ray.tiny.models import model_path
+from ded_ray.train.sequences import to_sequence
+from ded_ray.train.worker import CURVE_FILE, HF_FOLDER, train_worker
+
+
+def fitting_examples(examples: list[Example], recipe: Recipe) -> tuple[list[Example], Counter[str]]:
+    """The examples that fit into `train.max_length`, in an order that depends on nothing but their ids; what was dropped."""
+    tokenizer = AutoTokenizer.from_pretrained(model_path(recipe.student.model))
+    fitting = [e for e in examples if to_sequence(e, tokenizer).length <= recipe.train.max_length]
+    fitting.sort(key=lambda e: (e.problem_id, e.group_id, e.index))
+    num_dropped = len(examples) - len(fitting)
+    return fitting, Counter({"too_long": num_dropped} if num_dropped else {})
+
+
+def train(examples: list[Example], recipe: Recipe, folder: Path, name: str, counts: Any) -> list[dict[str, float]]:
+    """Train the student; leaves `folder/model` (Hugging Face format) and `folder/curve.jsonl`; returns the curve.
+
+    `name` identifies this very training: calling again with the same name goes on from its last checkpoint.
+    """
+    if not examples:
+        raise BadInput("nothing is left to train on: the ledger says why; loosen curate, or bring more problems")
+    knobs = recipe.train
+    storage = folder / "ray_train"
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "train": knobs,
+            "student": recipe.student.model,
+            "examples": examples,
+            "seed": recipe.seed,
+            "counts": counts,
+        },
+        torch_config=TorchConfig(backend="nccl" if knobs.use_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=knobs.workers,
+            use_gpu=knobs.use_gpu,
+            resources_per_worker={"CPU": knobs.num_cpus, **({"GPU": 1} if knobs.use_gpu else {})},
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=knobs.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    result = trainer.fit()
+    if result.checkpoint is None:
+        raise RuntimeError("Ray Train returned no checkpoint")
+    with result.checkpoint.as_directory() as checkpoint:
+        shutil.copytree(Path(checkpoint) / HF_FOLDER, folder / "model", dirs_exist_ok=True)
+        shutil.copy(Path(checkpoint) / CURVE_FILE, folder / CURVE_FILE)
+    shutil.rmtree(storage)
+    return [json.loads(line) for line in (folder / CURVE_FILE).read_text().splitlines()]

@@ -1,0 +1,112 @@
+"""`ded-ray grade`: verdicts on a user's file of completions, streamed through the verifier actors."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ded_ray.machine import start_ray
+from ded_ray.recipe import BadInput, Verify
+from ded_ray.user_files import column, read_rows
+
+ROWS_PER_BATCH = 512
+ADDED = ("status", "reward", "extracted", "seconds")
+NEEDED = ("prompt", "answer", "completion")
+
+
+class Grading:
+    """One actor that grades batches of plain rows."""
+
+    def __init__(self, recipe: Verify, verifier: str) -> None:
+        from ded_ray.verify.plan import Verifying
+
+        self._verifying, self._verifier = Verifying(recipe), verifier
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        rows = [self._grade(row) for row in batch.select(self._columns(batch)).to_pylist()]
+        for name, kind in zip(ADDED, (pa.string(), pa.float64(), pa.string(), pa.float64()), strict=True):
+            batch = batch.append_column(name, pa.array([row[name] for row in rows], kind))
+        return batch
+
+    def _columns(self, batch: pa.Table) -> list[str]:
+        return [c for c in ("answer", "completion", "choices", "finish_reason") if c in batch.column_names]
+
+    def _grade(self, row: dict[str, Any]) -> dict[str, Any]:
+        if row.get("finish_reason") == "length":
+            return {"status": "truncated", "reward": 0.0, "extracted": None, "seconds": 0.0}
+        choices = [str(choice) for choice in row.get("choices") or []]
+        verdict, seconds = self._verifying.verdict(self._verifier, str(row["completion"]), str(row["answer"]), choices)
+        return {"status": verdict.status, "reward": verdict.reward, "extracted": verdict.extracted, "seconds": seconds}
+
+
+def grade_file(path: Path, out: Path, verifier: str, recipe: Verify | None = None) -> Counter[str]:
+    """Grade every row of `path` into the Parquet file `out`, in order; returns how many rows got which status.
+
+    `out` appears only when it is whole. Raises BadInput for a file that cannot be used.
+    """
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out}: --out must name a .parquet file")
+    if not out.parent.is_dir():
+        raise BadInput(f"{out}: there is no folder {out.parent}; make it first")
+    recipe = recipe or Verify(workers=2)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
+        paths = _checked_copy(path, Path(folder))
+        start_ray()
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+
+        DataContext.get_current().execution_options.preserve_order = True
+        graded = ray.data.read_parquet([str(p) for p in paths], override_num_blocks=len(paths)).map_batches(
+            Grading,
+            fn_constructor_args=(recipe, verifier),
+            batch_size=ROWS_PER_BATCH,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=recipe.workers),
+            num_cpus=recipe.num_cpus,
+        )
+        counts: Counter[str] = Counter()
+        writer: pq.ParquetWriter | None = None
+        temporary = Path(folder) / "graded.parquet"
+        for batch in graded.iter_batches(batch_size=ROWS_PER_BATCH, batch_format="pyarrow"):
+            writer = writer or pq.ParquetWriter(temporary, batch.schema)
+            writer.write_table(batch)
+            counts.update(batch["status"].to_pylist())
+        assert writer is not None
+        writer.close()
+        temporary.replace(out)
+    return counts
+
+
+def _checked_copy(path: Path, folder: Path) -> list[Path]:
+    """The file's rows, every one of them checked, as Parquet parts of one batch each, named in their order."""
+    paths, schema = [], None
+    for number, rows in enumerate(_batches(path)):
+        try:
+            table = pa.Table.from_pylist(rows) if schema is None else pa.Table.from_pylist(rows, schema=schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise BadInput(f"{path}: a column changes its type from row to row ({error}); make it one type") from error
+        schema = table.schema
+        paths.append(folder / f"{number:08d}.parquet")
+        pq.write_table(table, paths[-1])
+    return paths
+
+
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    rows = iter(_checked_rows(path))
+    while batch := list(islice(rows, ROWS_PER_BATCH)):
+        yield batch
+
+
+def _checked_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for where, row in read_rows(path):
+        for name in NEEDED:
+            column(row, name, where)
+        if taken := [name for name in ADDED if name in row]:
+            raise BadInput(f"{path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
+        # Answers are often numbers in one file and texts in the next: they are compared as text.
+        yield {**row, "answer": str(row["answer"]), "completion": str(row["completion"])}
