@@ -1,6 +1,5 @@
 """`ded-ray`: thin commands over the rooms. Everything heavy is imported inside a command, so that --help is quick."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from ded_ray.recipe import Recipe
-    from ded_ray.run import Run
 
 app = typer.Typer(
     name="ded-ray",
@@ -84,8 +82,10 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
             from ded_ray.report.terminal import show_plan
+            from ded_ray.stages import read_inputs
 
-            show_plan(recipe)
+            inputs = read_inputs(recipe)
+            show_plan(recipe, inputs.problems, inputs.benchmarks)
             return
         from ded_ray.pipeline import run_pipeline
         from ded_ray.report.terminal import show_run
@@ -115,7 +115,9 @@ def _watched(work: Callable[[], Any]) -> tuple[Any, str]:
 def grade(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .parquet file: prompt, answer, completion.")],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
-    verifier: Annotated[VerifierName, typer.Option(help="How completions are checked against the answers.")] = VerifierName.math,
+    verifier: Annotated[
+        VerifierName, typer.Option(help="How completions are checked against the answers.")
+    ] = VerifierName.math,
 ) -> None:
     """Check completions against answers: adds status, reward, extracted and seconds to every row.
 
@@ -132,7 +134,9 @@ def grade(
 @app.command()
 def serve(
     folder: RunFolder,
-    port: Annotated[int | None, typer.Option(help="Port of the endpoint; 0 takes a free one. Default: the recipe's.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the endpoint; 0 takes a free one. Default: the recipe's.")
+    ] = None,
 ) -> None:
     """Serve a run's student behind an OpenAI-compatible API, until interrupted."""
     with plain_errors():
@@ -209,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

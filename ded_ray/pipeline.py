@@ -8,8 +8,8 @@ and measured against its base and its teacher. Every stage leaves a folder; a st
 
 from pathlib import Path
 
-from ded_ray.records import Group, Problem
 from ded_ray.recipe import Recipe, TransformersEngine
+from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.stages import (
     Inputs,

@@ -56,7 +56,9 @@ def _draw(what: str, total: int, unit: str, counts: Any, finished: threading.Eve
             return
         elapsed = time.monotonic() - started
         if on_terminal:
-            print(f"\r\033[K{_line(what, total, unit, read, elapsed)}", end="\n" if over else "", file=sys.stderr, flush=True)
+            print(
+                f"\r\033[K{_line(what, total, unit, read, elapsed)}", end="\n" if over else "", file=sys.stderr, flush=True
+            )
         elif over or elapsed - last_line >= 15:
             last_line = elapsed
             print(_line(what, total, unit, read, elapsed), file=sys.stderr, flush=True)
@@ -68,7 +70,9 @@ def _line(what: str, total: int, unit: str, read: dict[str, int], elapsed: float
     done = read.get("done", 0)
     parts = [f"{what:<18} {done}/{total} {unit}"]
     if rollouts := read.get("rollouts"):
-        parts.append(f"{rollouts} rollouts, {read['tokens'] / elapsed:.0f} tokens/s, {read['cut_off'] / rollouts:.0%} cut off")
+        parts.append(
+            f"{rollouts} rollouts, {read['tokens'] / elapsed:.0f} tokens/s, {read['cut_off'] / rollouts:.0%} cut off"
+        )
     parts.append(f"{elapsed:.0f} s")
     if 0 < done < total:
         parts.append(f"ETA {elapsed / done * (total - done):.0f} s")

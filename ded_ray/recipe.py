@@ -137,8 +137,8 @@ class Verify(Knobs):
     workers: PositiveInt = 1
     """Verifier actors, each with one killable child for what the fast path cannot decide."""
     num_cpus: PositiveFloat = 0.5
-    batch_size: PositiveInt = 64
-    """Groups per batch."""
+    batch_size: PositiveInt = 16
+    """Groups per batch; an actor waits until it has so many."""
     timeout_seconds: PositiveFloat = 10
     """Wall clock per answer; then the child is killed and the status is `timed_out`, never `wrong`."""
     memory_bytes: PositiveInt = 2 << 30

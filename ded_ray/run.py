@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ded_ray.records import stable_hash
 from ded_ray.recipe import BadInput, Recipe, load_recipe
+from ded_ray.records import stable_hash
 
 MANIFEST = "_manifest.json"
 """The underscore keeps it out of what Arrow and Ray read as the folder's data."""

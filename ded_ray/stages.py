@@ -149,7 +149,7 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
             rows = [Group.from_row(row) for row in verified.take_all()]
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
             rollouts += [rollout for group in rows for rollout in group.rollouts]
-    reasons = Counter(rollout.status if rollout.reward is None else None for rollout in rollouts)
+    reasons: Counter[str | None] = Counter(rollout.status if rollout.reward is None else None for rollout in rollouts)
     _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons)
 
 

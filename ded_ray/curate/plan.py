@@ -42,7 +42,7 @@ def curate(groups: Dataset, knobs: Curate, student: str) -> Dataset:
         Curating,
         fn_constructor_args=(knobs, student),
         batch_format="pyarrow",
-        batch_size=64,
+        batch_size=16,
         compute=ActorPoolStrategy(size=1),
         num_cpus=0.5,
     )

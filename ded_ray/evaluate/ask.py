@@ -23,9 +23,7 @@ async def _ask_all(
     problems: list[Problem], base_url: str, model: str, sampling: Sampling, concurrency: int, seed: int, counts: Any
 ) -> list[Group]:
     places = asyncio.Semaphore(concurrency)
-    async with AsyncOpenAI(
-        base_url=base_url, api_key="none", timeout=REQUEST_TIMEOUT_SECONDS, max_retries=5
-    ) as client:
+    async with AsyncOpenAI(base_url=base_url, api_key="none", timeout=REQUEST_TIMEOUT_SECONDS, max_retries=5) as client:
 
         async def ask_one(problem: Problem) -> Group:
             async with places:

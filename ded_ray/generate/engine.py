@@ -50,4 +50,3 @@ def make_engine(model: str, engine: Knobs) -> Engine:
 
             return ScriptedModel(engine.error_rate, engine.cut_off_rate)
     raise TypeError(f"no engine for {type(engine).__name__}")
-

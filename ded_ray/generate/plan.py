@@ -126,4 +126,3 @@ def _generate(problems: list[Problem], who: Student | Teacher, seed: int, save_t
         num_cpus=cpus,
         num_gpus=gpus,
     )
-

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ded_ray.recipe import Recipe
+from ded_ray.records import Problem
 from ded_ray.run import Run
 
 console = Console()
@@ -32,25 +33,24 @@ def show_run(run: Run) -> None:
         console.print(scores)
 
 
-def show_plan(recipe: Recipe) -> None:
-    """What a run of this recipe would do, in rows and at most how many tokens. Reads and checks all inputs."""
-    from ded_ray.stages import read_inputs
-
-    inputs = read_inputs(recipe)
-    num_problems = sum(problem.dropped_because is None for problem in inputs.problems)
+def show_plan(recipe: Recipe, problems: list[Problem], benchmarks: dict[str, list[Problem]]) -> None:
+    """What a run of this recipe would do, in rows and at most how many tokens."""
+    num_problems = sum(problem.dropped_because is None for problem in problems)
     student, teacher = recipe.student.sampling, recipe.teacher.sampling
     plan = Table(title=f"{recipe.name}: the plan (nothing is written)")
     for heading in ("stage", "at most"):
         plan.add_column(heading)
-    plan.add_row("problems", f"{num_problems} of {len(inputs.problems)}")
+    plan.add_row("problems", f"{num_problems} of {len(problems)}")
     if recipe.student.measure_pass_rate:
         plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
     plan.add_row("teacher answers", _rollouts(num_problems, teacher.num_rollouts, teacher.max_tokens))
     kept = min(recipe.curate.diversity.num_kept or teacher.num_rollouts, teacher.num_rollouts)
-    plan.add_row("train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}")
+    plan.add_row(
+        "train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
+    )
     sampling = recipe.evaluate.sampling
-    for name, problems in inputs.benchmarks.items():
-        plan.add_row(f"evaluate {name}", f"{_rollouts(len(problems), sampling.num_rollouts, sampling.max_tokens)}, per model")
+    for name, asked in benchmarks.items():
+        plan.add_row(f"evaluate {name}", f"{_rollouts(len(asked), sampling.num_rollouts, sampling.max_tokens)}, per model")
     console.print(plan)
 
 

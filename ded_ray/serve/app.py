@@ -91,9 +91,12 @@ class Endpoint:
         answered: dict[int, list[Rollout]] = {}
         for chunk in in_chunks(requests, self._max_batch_size):
             # In a thread: the replica goes on taking requests while the model computes.
-            for request, rollouts in await asyncio.to_thread(lambda c=chunk: list(self._engine.generate(c))):
+            for request, rollouts in await asyncio.to_thread(self._generate, chunk):
                 answered[id(request)] = rollouts
         return [answered[id(request)] for request in requests]
+
+    def _generate(self, chunk: list[Request]) -> list[tuple[Request, list[Rollout]]]:
+        return list(self._engine.generate(chunk))
 
 
 def deploy(model: str, served_name: str, knobs: Serve) -> str:

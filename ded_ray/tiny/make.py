@@ -55,10 +55,12 @@ class Recipe:
 RECIPES = {
     "careful": Recipe((Part(0.68, slip_rate=0.01), *OTHER_FAMILIES), num_layers=3, num_steps=3000, seed=1),
     "terse": Recipe((Part(0.68, style="terse", slip_rate=0.002), *OTHER_FAMILIES), num_layers=3, num_steps=4000, seed=2),
-    "rambling": Recipe((Part(0.68, style="rambling", slip_rate=0.03), *OTHER_FAMILIES), num_layers=3, num_steps=2500, seed=3),
+    "rambling": Recipe(
+        (Part(0.68, style="rambling", slip_rate=0.03), *OTHER_FAMILIES), num_layers=3, num_steps=2500, seed=3
+    ),
     "student": Recipe(
         (
-            Part(0.34, slip_rate=0.10),
+            Part(0.34, style="plain", slip_rate=0.10),
             Part(0.08, style="rambling", slip_rate=0.10),
             Part(0.06, style="terse", slip_rate=0.10),
             Part(0.20, style="guess"),
@@ -128,7 +130,7 @@ def batch_of(
     for prompt, solution in texts:
         messages = [{"role": "user", "content": prompt}]
         head = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        tail = tokenizer.encode(solution, add_special_tokens=False) + [tokenizer.eos_token_id]
+        tail = [*tokenizer.encode(solution, add_special_tokens=False), tokenizer.eos_token_id]
         rows.append((head, tail))
     length = max(len(head) + len(tail) for head, tail in rows)
     ids = torch.full((len(rows), length), tokenizer.pad_token_id)

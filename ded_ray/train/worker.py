@@ -57,13 +57,11 @@ def train_worker(config: dict[str, Any]) -> None:
         step_loss = torch.zeros((), device=device)
         for number, share in enumerate(shares, start=1):
             # An empty share still takes part in the collectives: any sequence, with its loss taken times zero.
-            ids, mask, labels, weights = (
-                t.to(device) for t in pad([sequences[i] for i in share or batch[:1]], pad_id)
-            )
+            ids, mask, labels, weights = (t.to(device) for t in pad([sequences[i] for i in share or batch[:1]], pad_id))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=train.use_gpu):
-                logits = model.logits(ids, mask)
+                logits = model.logits(ids, mask, last=number == len(shares))
             loss = weighted_token_loss(logits, labels, weights if share else weights * 0) / normalizer
-            model.backward(loss, last=number == len(shares))
+            model.backward(loss)
             step_loss += loss.detach()
         rate = learning_rate_at(step, total, train)
         norm = model.step(rate)

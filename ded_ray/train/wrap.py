@@ -18,10 +18,11 @@ from ded_ray.recipe import DeepSpeed, Train
 class Wrapped(Protocol):
     """A model on one worker, with its optimiser."""
 
-    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor: ...
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, *, last: bool) -> torch.Tensor:
+        """Forward; `last` says that this is the step's last micro-batch: what follows it meets the other workers."""
 
-    def backward(self, loss: torch.Tensor, *, last: bool) -> None:
-        """Add to the gradients; `last` says that this was the step's last micro-batch."""
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add to the gradients."""
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear the gradients; returns the gradient norm before clipping."""
@@ -51,11 +52,11 @@ class DdpModel:
         self._inner, self._optimizer, self._train, self._rank = model, optimizer, train, rank
         self._model = DistributedDataParallel(model)
 
-    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, *, last: bool) -> torch.Tensor:
+        self._model.require_backward_grad_sync = last  # read by the forward pass already
         return self._model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
 
-    def backward(self, loss: torch.Tensor, *, last: bool) -> None:
-        self._model.require_backward_grad_sync = last
+    def backward(self, loss: torch.Tensor) -> None:
         (loss * get_world_size()).backward()
 
     def step(self, learning_rate: float) -> float:
@@ -101,11 +102,11 @@ class DeepSpeedModel:
         self._inner, self._rank = model, rank
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
 
-    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+    def logits(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, *, last: bool) -> torch.Tensor:
+        self._engine.set_gradient_accumulation_boundary(is_boundary=last)
         return self._engine(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
 
-    def backward(self, loss: torch.Tensor, *, last: bool) -> None:
-        self._engine.set_gradient_accumulation_boundary(is_boundary=last)
+    def backward(self, loss: torch.Tensor) -> None:
         self._engine.backward(loss * get_world_size(), scale_wrt_gas=False)
 
     def step(self, learning_rate: float) -> float:

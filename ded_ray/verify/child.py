@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 START_TIMEOUT_SECONDS = 60
@@ -110,6 +111,6 @@ def _limit_memory(memory_bytes: int) -> None:
         return  # RLIMIT_AS cannot be relied on elsewhere; the deadline still holds
     import resource
 
-    with open("/proc/self/statm") as statm:
+    with Path("/proc/self/statm").open() as statm:
         used = int(statm.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))

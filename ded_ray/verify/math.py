@@ -42,7 +42,7 @@ def fast_verdict(extracted: str, answer: str) -> bool | None:
     if found == wanted:
         return True
     # Math-Verify compares rounded numbers: close ones are its business.
-    return False if abs(found - wanted) > Fraction(1, 1000) * max(1, abs(wanted)) else None
+    return False if abs(found - wanted) > Fraction(1, 1000) * max(Fraction(1), abs(wanted)) else None
 
 
 class MathVerifier:

@@ -1,0 +1,85 @@
+"""The report's figures as inline SVG: no script, no file beside the page."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#3b6fb6", "#d9822b", "#3a8f5c", "#9aa3ad"
+MODEL_COLOURS = {"base": GREY, "student": BLUE, "teacher": ORANGE}
+
+
+def _svg(figure: Figure) -> Markup:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return Markup(text.getvalue()[text.getvalue().index("<svg") :])  # noqa: S704  our own drawing: texts are paths in it
+
+
+def _axes(width: float = 5.2, height: float = 2.6) -> tuple[Figure, Any]:
+    figure, axes = plt.subplots(figsize=(width, height))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def funnel(ledger: Sequence[dict[str, Any]]) -> Markup:
+    """Kept and dropped rows of every stage, each bar in its stage's own unit, as a share of the rows that came in."""
+    figure, axes = _axes(7, 0.42 * len(ledger) + 0.6)
+    for y, line in enumerate(reversed(ledger)):
+        share = line["rows_kept"] / line["rows_in"] if line["rows_in"] else 0
+        axes.barh(y, share, color=BLUE)
+        axes.barh(y, 1 - share, left=share, color="#e4e8ec")
+        axes.text(1.02, y, f"{line['rows_kept']} of {line['rows_in']} {line['unit']}", va="center", fontsize=9)
+    axes.set_yticks(range(len(ledger)), [line["stage"] for line in reversed(ledger)], fontsize=9)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([])
+    axes.spines[["bottom"]].set_visible(False)
+    return _svg(figure)
+
+
+def histogram(values: Sequence[float], label: str, bins: int = 24) -> Markup:
+    figure, axes = _axes(3.6)
+    if values:
+        axes.hist(values, bins=bins, color=BLUE)
+    else:
+        axes.text(0.5, 0.5, "none", ha="center", transform=axes.transAxes)
+    axes.set_xlabel(label)
+    axes.set_ylabel("rollouts")
+    return _svg(figure)
+
+
+def curve(points: Sequence[dict[str, float]]) -> Markup:
+    """Weighted token loss per optimiser step."""
+    figure, axes = _axes()
+    axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=BLUE, linewidth=1.4)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("weighted loss (nats per token)")
+    axes.set_ylim(bottom=0)
+    return _svg(figure)
+
+
+def scores(rows: Sequence[dict[str, Any]]) -> Markup:
+    """pass@1 with its 95 % interval, per benchmark and model."""
+    benchmarks = sorted({(row["domain"], row["benchmark"]) for row in rows})
+    figure, axes = _axes(7, 2.8)
+    models = [model for model in MODEL_COLOURS if any(row["model"] == model for row in rows)]
+    for offset, model in enumerate(models):
+        found = {(r["domain"], r["benchmark"]): r for r in rows if r["model"] == model}
+        places = [x for x, key in enumerate(benchmarks) if key in found]
+        mine = [found[benchmarks[x]] for x in places]
+        heights = [r["pass_at_1"] for r in mine]
+        errors = [[h - r["ci95_low"] for h, r in zip(heights, mine, strict=True)],
+                  [r["ci95_high"] - h for h, r in zip(heights, mine, strict=True)]]  # fmt: skip
+        axes.bar([x + 0.26 * (offset - 1) for x in places], heights, 0.24, yerr=errors, capsize=3,
+                 color=MODEL_COLOURS[model], label=model)  # fmt: skip
+    axes.set_xticks(range(len(benchmarks)), [f"{name}\n({domain}-domain)" for domain, name in benchmarks])
+    axes.set_ylim(0, 1.05)
+    axes.set_ylabel("pass@1")
+    axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    return _svg(figure)

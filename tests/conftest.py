@@ -1,0 +1,65 @@
+"""What tests share: one Ray per session, one finished quickstart per session, the data that may lie beside the project."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+DED_RAY = [sys.executable, "-m", "ded_ray.cli"]
+
+os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
+os.environ["RAY_AUTH_MODE"] = "disabled"  # a job submitted by a test must find the session's cluster open
+
+
+def shared(name: str) -> Path:
+    """A file of the development data, or a skip: a user's clone has none of it."""
+    path = SHARED_DATA / name
+    if not path.exists():
+        pytest.skip(f"needs the development data {name}, which lies beside the project on its developers' machines")
+    return path
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One local Ray for the whole session, with a dashboard for job submission; yields its address."""
+    import ray
+
+    from ded_ray.machine import MIN_LOGICAL_CPUS, quieten
+
+    os.environ.pop("RAY_ADDRESS", None)
+    context = ray.init(num_cpus=MIN_LOGICAL_CPUS, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
+    quieten()
+    yield context.address_info["address"]
+    ray.shutdown()
+
+
+def run_cli(*arguments: str | Path, address: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """`ded-ray ARGUMENTS` as a user runs it, on a Ray that is there already or on its own."""
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | ({"RAY_ADDRESS": address} if address else {})
+    finished = subprocess.run(
+        [*DED_RAY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=900, cwd=PROJECT
+    )
+    if check and finished.returncode:
+        pytest.fail(f"exit code {finished.returncode}\n{finished.stdout}\n{finished.stderr[-3000:]}")
+    return finished
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart as the README has it: on a Ray of its own, with its own defaults. Takes minutes, once."""
+    folder = tmp_path_factory.mktemp("runs") / "quickstart"
+    finished = run_cli("quickstart", "--out", folder)
+    (folder.parent / "output.txt").write_text(finished.stdout + finished.stderr)
+    return folder
+
+
+@pytest.fixture
+def copied_quickstart(quickstart: Path, tmp_path: Path) -> Path:
+    """A copy of the finished quickstart that a test may damage."""
+    return Path(shutil.copytree(quickstart, tmp_path / "run"))

@@ -1,0 +1,47 @@
+import ray
+
+from ded_ray.generate.plan import answer, group_id
+from ded_ray.progress import Counts
+from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
+from ded_ray.records import Group, read_records
+from ded_ray.tiny.problems import make_problems
+
+TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=2), sampling=Sampling(num_rollouts=3))
+
+
+def answered(problems, folder, who=TEACHER):
+    """(groups, how many rollouts were really generated)"""
+    counts = ray.remote(Counts).remote()
+    groups = [Group.from_row(row) for row in answer(problems, who, 0, folder, counts).take_all()]
+    return sorted(groups, key=lambda g: g.group_id), ray.get(counts.read.remote()).get("rollouts", 0)
+
+
+def test_what_was_paid_for_is_never_made_again(ray_cluster, tmp_path):
+    problems = make_problems("chain", 22, (3, 6), 0)
+    first, num_made = answered(problems[:10], tmp_path)
+    assert num_made == 30
+    both, num_made = answered(problems, tmp_path)
+    assert num_made == 36
+    assert [g for g in both if g.group_id in {f.group_id for f in first}] == first
+    again, num_made = answered(problems, tmp_path)
+    assert num_made == 0
+    assert again == both
+
+
+def test_half_written_files_and_groups_of_other_recipes_are_left_out(ray_cluster, tmp_path):
+    problems = make_problems("chain", 6, (3, 6), 0)
+    other = TEACHER.model_copy(update={"sampling": Sampling(num_rollouts=2)})
+    answered(problems, tmp_path, other)
+    (tmp_path / ".part-1.parquet.abc").write_bytes(b"PAR1 half")
+    groups, num_made = answered(problems, tmp_path)
+    assert num_made == 18
+    assert {len(g.rollouts) for g in groups} == {3}
+    assert len(list(read_records(tmp_path, Group))) == 12, "the other recipe's rollouts stay on disk"
+
+
+def test_a_group_is_known_by_what_made_it():
+    [problem] = make_problems("chain", 1, (3, 6), 0)
+    same = TEACHER.model_copy(update={"engine": ScriptedEngine(batch_size=7)})
+    hotter = TEACHER.model_copy(update={"sampling": Sampling(temperature=1.1)})
+    assert group_id(problem, TEACHER, 0) == group_id(problem, same, 0)
+    assert len({group_id(problem, TEACHER, 0), group_id(problem, hotter, 0), group_id(problem, TEACHER, 1)}) == 3

@@ -1,0 +1,60 @@
+"""Recipes of `jobs/`, run for real: one submitted as a Ray job, one over real rollouts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ray
+from conftest import PROJECT, run_cli, shared
+
+from ded_ray.records import Group, read_records
+from ded_ray.run import Run
+
+SMALL = """
+name: small
+problems: {kind: tiny, num_problems: 12, difficulty: [3, 5]}
+student: {model: tiny/student, measure_pass_rate: false}
+teacher: {model: known, engine: {kind: scripted, batch_size: 4}, sampling: {num_rollouts: 4}}
+train: {max_steps: 2, batch_size: 4, micro_batch_size: 2}
+serve: {port: 0}
+evaluate:
+  sampling: {num_rollouts: 1, max_tokens: 60}
+  benchmarks: [{name: chain, domain: in, problems: {kind: tiny, num_problems: 4, difficulty: [3, 5], seed: 9}}]
+"""
+
+
+def test_a_submitted_job_is_the_same_as_run(ray_cluster: str, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    dashboard = f"http://{ray._private.worker.global_worker.node.webui_url}"
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", dashboard, "--working-dir", str(PROJECT)]
+    command = [sys.executable, "jobs/pipeline.py", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "out")]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    excludes = json.dumps({"excludes": [".git", ".venv", "runs"]})
+    done = subprocess.run(
+        [*submit, "--runtime-env-json", excludes, "--", *command], capture_output=True, text=True, timeout=400, env=environment
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert {row["model"] for row in json.loads((tmp_path / "out" / "scores.json").read_text())} == {"base", "student"}
+    bad = subprocess.run([*submit, "--runtime-env-json", excludes, "--", *command, "--set", "train.epoch=1"],
+                         capture_output=True, text=True, timeout=200, env=environment)  # fmt: skip
+    assert bad.returncode == 1
+    assert "did you mean `epochs`" in bad.stdout
+
+
+def test_replay_of_real_rollouts_end_to_end(ray_cluster: str, tmp_path: Path) -> None:
+    shared("gsm8k_train.jsonl")
+    labels = {}
+    for line in shared("gsm8k_rollouts.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        labels[row["problem_id"], row["completion"]] = row["is_correct"]
+    run_cli("run", PROJECT / "jobs" / "recipes" / "replay_gsm8k.yaml", "--out", tmp_path / "out", address=ray_cluster)
+    groups = list(read_records(tmp_path / "out" / "curated", Group))
+    verdicts = [(labels[g.problem_id, r.completion], r.status == "correct") for g in groups for r in g.rollouts]
+    assert len(verdicts) == 1600
+    assert sum(label == verdict for label, verdict in verdicts) / 1600 >= 0.999
+    for line in Run.open(tmp_path / "out").ledger():
+        assert line["rows_in"] == line["rows_kept"] + sum(line["dropped"].values())
+    assert (tmp_path / "out" / "report.html").exists()
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())[0]["benchmark"] == "gsm8k_train_sample"

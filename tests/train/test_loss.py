@@ -1,0 +1,49 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ded_ray.train.loss import IGNORED, weighted_token_loss, weighted_tokens
+from ded_ray.train.sequences import Sequence, batch_at, micro_batches, num_steps, pad
+
+
+def test_the_loss_by_hand():
+    logits = torch.zeros(2, 3, 4)
+    logits[0, 0, 1] = 2.0
+    labels = torch.tensor([[IGNORED, 1, 2], [IGNORED, IGNORED, 3]])
+    ce = torch.nn.functional.cross_entropy
+    expected = 3.0 * (ce(logits[0, 0], torch.tensor(1)) + ce(logits[0, 1], torch.tensor(2))) + 0.5 * ce(
+        logits[1, 1], torch.tensor(3)
+    )
+    assert float(weighted_token_loss(logits, labels, torch.tensor([3.0, 0.5]))) == pytest.approx(float(expected))
+    assert weighted_tokens([(3.0, 2), (0.5, 1)]) == 6.5
+
+
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 5))
+def test_micro_batches_share_out_a_batch_and_match_in_number(size, num_workers, micro_batch_size):
+    shares = [micro_batches(list(range(size)), rank, num_workers, micro_batch_size) for rank in range(num_workers)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(i for share in shares for micro in share for i in micro) == list(range(size))
+    assert all(len(micro) <= micro_batch_size for share in shares for micro in share)
+
+
+def test_every_epoch_sees_every_sequence_once_in_its_own_order():
+    epochs = [[i for step in range(e * 3, e * 3 + 3) for i in batch_at(step, 10, 4, seed=0)] for e in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
+    assert epochs[0] != epochs[1]
+    assert num_steps(10, 4, 2, None) == 6
+    assert num_steps(10, 4, 2, 5) == 5
+
+
+def test_how_a_step_is_cut_up_does_not_change_its_loss():
+    generator = torch.Generator().manual_seed(0)
+    sequences = [Sequence([1] * (i + 1), [2 + i] * (5 - i), float(i)) for i in range(5)]
+    table = torch.randn(10, 10, generator=generator)
+
+    def loss(indices):
+        ids, _, labels, weights = pad([sequences[i] for i in indices], pad_id=0)
+        return weighted_token_loss(table[ids], labels, weights)
+
+    whole = loss(range(5))
+    parts = sum(loss(micro) for rank in range(2) for micro in micro_batches(list(range(5)), rank, 2, 2) if micro)
+    assert float(parts) == pytest.approx(float(whole), rel=1e-5)

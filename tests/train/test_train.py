@@ -1,0 +1,131 @@
+"""Real training on two gloo workers: against a plain loop in this process, against DeepSpeed, and interrupted."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ded_ray.progress import Counts
+from ded_ray.recipe import DeepSpeed, Recipe, Student, Teacher, TinyProblems, Train
+from ded_ray.records import Example
+from ded_ray.tiny.models import model_path
+from ded_ray.tiny.problems import make_problems
+from ded_ray.train.launch import fitting_examples, train
+from ded_ray.train.loss import weighted_token_loss, weighted_tokens
+from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
+from ded_ray.train.worker import learning_rate_at
+
+# 11 examples in batches of 4 over 2 workers with micro-batches of 1: uneven last batches, empty shares, accumulation.
+KNOBS = Train(workers=2, num_cpus=1, epochs=2, batch_size=4, micro_batch_size=1, learning_rate=1e-3, checkpoint_every_steps=2)
+
+
+def recipe(**knobs) -> Recipe:
+    return Recipe(
+        name="t",
+        problems=TinyProblems(),
+        student=Student(model="tiny/student"),
+        teacher=Teacher(model="tiny/careful"),
+        train=KNOBS.model_copy(update=knobs),
+    )
+
+
+def examples() -> list[Example]:
+    return [
+        Example(
+            problem_id=p.problem_id, group_id="g", index=0, prompt=p.prompt, completion=f"{'so ' * (i % 3)}\\boxed{{{p.answer}}}",
+            reward=1.0, advantage=0.0, weight=0.25 * (i + 1),
+        )
+        for i, p in enumerate(make_problems("chain", 11, (2, 6), 0))
+    ]  # fmt: skip
+
+
+def trained(folder: Path, name: str = "run", **knobs) -> list[dict[str, float]]:
+    made = recipe(**knobs)
+    fitting, _ = fitting_examples(examples(), made)
+    return train(fitting, made, folder, name, ray.remote(Counts).remote())
+
+
+def plain_loop() -> list[float]:
+    """The same training without Ray, workers or micro-batches: whole batches in one process."""
+    path = model_path("tiny/student")
+    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    sequences = [to_sequence(e, tokenizer) for e in fitting_examples(examples(), recipe())[0]]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=KNOBS.learning_rate, weight_decay=KNOBS.weight_decay)
+    total, losses = num_steps(len(sequences), 4, 2, None), []
+    for step in range(total):
+        batch = [sequences[i] for i in batch_at(step, len(sequences), 4, seed=0)]
+        ids, mask, labels, weights = pad(batch, tokenizer.pad_token_id)
+        loss = weighted_token_loss(model(input_ids=ids, attention_mask=mask).logits, labels, weights)
+        loss = loss / weighted_tokens((s.weight, len(s.completion_ids)) for s in batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), KNOBS.max_grad_norm)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, total, KNOBS)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.fixture(scope="module")
+def ddp(ray_cluster, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ddp")
+    return folder, trained(folder)
+
+
+def test_two_workers_are_one_plain_loop(ddp):
+    folder, curve = ddp
+    assert [point["loss"] for point in curve] == pytest.approx(plain_loop(), rel=1e-3)
+    assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
+    assert curve[0]["loss"] > curve[-1]["loss"]
+
+
+def test_what_comes_out_is_in_hugging_face_format(ddp):
+    folder, _ = ddp
+    model = AutoModelForCausalLM.from_pretrained(folder / "model")
+    base = AutoModelForCausalLM.from_pretrained(model_path("tiny/student"), dtype=torch.float32)
+    assert AutoTokenizer.from_pretrained(folder / "model").chat_template
+    moved = [not torch.equal(a, b) for a, b in zip(model.parameters(), base.parameters(), strict=True)]
+    assert all(moved)
+    assert not (folder / "ray_train").exists()
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_deepspeed_gets_the_losses_of_ddp(ddp, tmp_path, zero_stage):
+    curve = trained(tmp_path, strategy=DeepSpeed(zero_stage=zero_stage))
+    assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "model").state_dict()
+    wanted = AutoModelForCausalLM.from_pretrained(ddp[0] / "model").state_dict()
+    assert exported.keys() == wanted.keys()
+    assert all(torch.allclose(exported[k].float(), wanted[k].float(), atol=5e-3) for k in wanted)
+
+
+def killer_of_a_worker(at_step: int):
+    """An actor that counts like the progress actor, and once kills a training worker."""
+
+    class Killer(Counts):  # local, so that Ray ships the class itself and not the name of this test module
+        num_killed = 0
+
+        def set(self, **counts: int) -> None:
+            super().set(**counts)
+            if counts["done"] >= at_step and not self.num_killed:
+                processes = psutil.process_iter(["cmdline"])
+                next(p for p in processes if "RayTrainWorker" in " ".join(p.info["cmdline"] or [])).kill()
+                self.num_killed += 1
+
+        def killed(self) -> int:
+            return self.num_killed
+
+    return ray.remote(Killer).remote()
+
+
+@pytest.mark.parametrize("strategy", [KNOBS.strategy, DeepSpeed(zero_stage=2)], ids=["ddp", "zero-2"])
+def test_a_killed_worker_does_not_change_the_training(ddp, tmp_path, strategy):
+    killer = killer_of_a_worker(at_step=4)
+    made = recipe(strategy=strategy)
+    curve = train(fitting_examples(examples(), made)[0], made, tmp_path, "run", killer)
+    assert ray.get(killer.killed.remote()) == 1
+    assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
+    assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
