@@ -17,6 +17,7 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(MIN_LOGICAL_CPUS))
     import ray
 
     if ray.is_initialized():
@@ -24,8 +25,22 @@ def start_ray() -> None:
     local = {} if os.environ.get("RAY_ADDRESS") else {
         "num_cpus": max(MIN_LOGICAL_CPUS, os.cpu_count() or 1), "include_dashboard": False
     }  # fmt: skip
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **local)
+    with _stderr_closed():  # Ray's core writes to it, past any Python logger, that its log level was set
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     quieten()
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def quieten() -> None:

@@ -113,7 +113,9 @@ def test_grade_adds_its_columns_and_carries_the_others(tmp_path, kind, ray_clust
 
 def test_grade_refuses_what_it_cannot_use(tmp_path):
     (tmp_path / "in.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
-    assert "no column `completion`; there are: prompt, answer" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet")
+    assert "no column `completion`; there are: prompt, answer" in bad(
+        "grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet"
+    )
     (tmp_path / "in.jsonl").write_text('{"prompt": "a", "answer": "b", "completion": "c", "status": "d"}\n')
     assert "already has a column `status`" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet")
     assert "must name a .parquet file" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.csv")

@@ -28,12 +28,26 @@ evaluate:
 def test_a_submitted_job_is_the_same_as_run(ray_cluster: str, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     dashboard = f"http://{ray._private.worker.global_worker.node.webui_url}"
-    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", dashboard, "--working-dir", str(PROJECT)]
+    submit = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "job",
+        "submit",
+        "--address",
+        dashboard,
+        "--working-dir",
+        str(PROJECT),
+    ]
     command = [sys.executable, "jobs/pipeline.py", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "out")]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     excludes = json.dumps({"excludes": [".git", ".venv", "runs"]})
     done = subprocess.run(
-        [*submit, "--runtime-env-json", excludes, "--", *command], capture_output=True, text=True, timeout=400, env=environment
+        [*submit, "--runtime-env-json", excludes, "--", *command],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=environment,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert {row["model"] for row in json.loads((tmp_path / "out" / "scores.json").read_text())} == {"base", "student"}

@@ -31,7 +31,17 @@ def test_the_student_reasons_better_than_its_base(quickstart):
     base, student = found["base", "chain"], found["student", "chain"]
     assert student["ci95_low"] > base["ci95_high"]
     assert {row["domain"] for row in found.values()} == {"in", "out"}
-    needed = {"model", "benchmark", "domain", "pass_at_1", "ci95_low", "ci95_high", "cut_off_rate", "num_problems", "num_samples"}
+    needed = {
+        "model",
+        "benchmark",
+        "domain",
+        "pass_at_1",
+        "ci95_low",
+        "ci95_high",
+        "cut_off_rate",
+        "num_problems",
+        "num_samples",
+    }
     assert all(needed <= row.keys() for row in found.values())
     assert {model for model, _ in found} == {"base", "student", "teacher"}
 
@@ -114,7 +124,11 @@ def test_serve_answers_and_goes_when_told(quickstart):
     from openai import OpenAI
 
     process = subprocess.Popen(
-        [*DED_RAY, "serve", str(quickstart), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT
+        [*DED_RAY, "serve", str(quickstart), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
     )
     try:
         line = process.stdout.readline()
@@ -142,7 +156,12 @@ def test_kill_9_anywhere_and_again_finishes_it(tmp_path, ray_cluster):
     """Killed four times, each time as soon as another stage has left its first trace; finished by the fifth start."""
     folder = tmp_path / "run"
     command = [*DED_RAY, "quickstart", "--out", str(folder), *[part for knob in SMALL for part in ("--set", knob)]]
-    traces = ["student_rollouts/part-*", "teacher_rollouts/part-*", "checkpoint/ray_train/*/checkpoint_*", "evaluate_base/*.parquet"]
+    traces = [
+        "student_rollouts/part-*",
+        "teacher_rollouts/part-*",
+        "checkpoint/ray_train/*/checkpoint_*",
+        "evaluate_base/*.parquet",
+    ]
     paid: dict[str, set[str]] = {}
     for trace in traces:
         process = subprocess.Popen(command, env={**__import__("os").environ, "RAY_ADDRESS": ray_cluster}, cwd=PROJECT,

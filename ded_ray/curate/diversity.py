@@ -10,20 +10,22 @@ from rapidfuzz.distance import Levenshtein
 
 
 def farthest(token_ids: Sequence[Sequence[int]], num_kept: int) -> list[int]:
-    """Indices of the picks, in the order picked; all indices when there are no more than `num_kept`.
+    """Indices of at most `num_kept` picks, in the order picked.
 
-    Ties go to the lower index, so the picks depend on nothing but the input. Equal completions have distance 0 and
-    are picked last.
+    Ties go to the lower index, so the picks depend on nothing but the input. A completion that is equal to a picked one
+    adds nothing and is never picked, so there may be fewer picks.
     """
     count = len(token_ids)
-    if count <= num_kept:
-        return list(range(count))
     distance = [[0] * count for _ in range(count)]
     for i in range(count):
         for j in range(i):
             distance[i][j] = distance[j][i] = Levenshtein.distance(token_ids[i], token_ids[j])
-    picks = [max(range(count), key=lambda i: (sum(distance[i]), -i))]
-    while len(picks) < num_kept:
-        rest = [i for i in range(count) if i not in picks]
-        picks.append(max(rest, key=lambda i: (min(distance[i][p] for p in picks), -i)))
+    picks: list[int] = []
+    nearest_pick = [sum(row) + 1 for row in distance]  # before the first pick: the summed distance decides
+    while len(picks) < num_kept and max(nearest_pick, default=0) > 0:
+        pick = nearest_pick.index(max(nearest_pick))
+        nearest_pick = [
+            min(near, d) for near, d in zip(nearest_pick if picks else distance[pick], distance[pick], strict=True)
+        ]
+        picks.append(pick)
     return picks

@@ -56,11 +56,11 @@ RECIPES = {
     "careful": Recipe((Part(0.68, slip_rate=0.01), *OTHER_FAMILIES), num_layers=3, num_steps=3000, seed=1),
     "terse": Recipe((Part(0.68, style="terse", slip_rate=0.002), *OTHER_FAMILIES), num_layers=3, num_steps=4000, seed=2),
     "rambling": Recipe(
-        (Part(0.68, style="rambling", slip_rate=0.03), *OTHER_FAMILIES), num_layers=3, num_steps=2500, seed=3
+        (Part(0.68, style="rambling", slip_rate=0.03), *OTHER_FAMILIES), num_layers=3, num_steps=1200, seed=3
     ),
     "student": Recipe(
         (
-            Part(0.34, style="plain", slip_rate=0.10),
+            Part(0.34, slip_rate=0.10),
             Part(0.08, style="rambling", slip_rate=0.10),
             Part(0.06, style="terse", slip_rate=0.10),
             Part(0.20, style="guess"),

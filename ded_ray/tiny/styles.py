@@ -28,14 +28,7 @@ def _steps(prompt: str, slip_rate: float, rng: random.Random) -> list[tuple[str,
 
 
 def careful(prompt: str, slip_rate: float, rng: random.Random) -> str:
-    """Every step written out, laid out in one of nine ways: the same reasoning, told differently each time."""
-    steps = _steps(prompt, slip_rate, rng)
-    separator, ending = rng.choice(("\n", "; ", ", ")), rng.choice(("\n", " so ", "\nAnswer: "))
-    return separator.join(f"{step}={result}" for step, _, result in steps) + f"{ending}\\boxed{{{steps[-1][2]}}}"
-
-
-def plain(prompt: str, slip_rate: float, rng: random.Random) -> str:
-    """One written step per line and nothing else: what the student's own corpus looks like at its best."""
+    """One written step per line: the whole computation, nothing else."""
     steps = _steps(prompt, slip_rate, rng)
     return "\n".join(f"{step}={result}" for step, _, result in steps) + f"\n\\boxed{{{steps[-1][2]}}}"
 
@@ -63,4 +56,4 @@ def guess(prompt: str, slip_rate: float, rng: random.Random) -> str:
     return f"\\boxed{{{rng.randint(0, 9)}}}"
 
 
-STYLES = {"careful": careful, "plain": plain, "terse": terse, "rambling": rambling, "guess": guess}
+STYLES = {"careful": careful, "terse": terse, "rambling": rambling, "guess": guess}

@@ -1,4 +1,7 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
 
 from ded_ray.curate.compress import compress, student_pass_rate
 from ded_ray.curate.diversity import farthest
@@ -81,9 +84,27 @@ def test_farthest_by_hand():
     picks = farthest(ids, 3)
     assert picks[0] == 3  # the largest summed distance: 4 from everything
     assert {words[i] for i in picks} == {"cccc", "bbbb", "aaaa"}
-    assert farthest(ids, 9) == [0, 1, 2, 3, 4]
+    assert farthest(ids, 9)[:3] == picks
+    assert {words[i] for i in farthest(ids, 9)} == set(words)
     assert farthest([], 4) == []
-    assert farthest(ids, 4)[:3] == picks
+
+
+def test_a_completion_is_never_picked_twice():
+    assert farthest([[1, 2]] * 8, 4) == [0]
+    assert len(farthest([[1], [1], [2], [2]], 4)) == 2
+    assert farthest([[], []], 2) == [0]
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8), st.integers(1, 8))
+def test_every_pick_is_the_farthest_from_the_picks_before_it(ids, num_kept):
+    picks = farthest(ids, num_kept)
+    assert len(picks) == min(num_kept, len({tuple(i) for i in ids}))
+    for n in range(1, len(picks)):
+
+        def gap(i: int, before: list[int] = picks[:n]) -> int:
+            return min(Levenshtein.distance(ids[i], ids[p]) for p in before)
+
+        assert gap(picks[n]) == max(gap(i) for i in range(len(ids)))
 
 
 def test_a_curated_group_says_why_of_every_rollout():

@@ -36,9 +36,7 @@ def test_softmax_weights_sum_to_the_size_of_the_group(rewards, temperature):
     assert all(w >= 0 for w in found)
 
 
-@pytest.mark.parametrize(
-    ("policy", "right", "wrong"), [("one_if_correct", 1.0, 0.0), ("one", 1.0, 1.0), ("drop", 0.0, 0.0)]
-)
+@pytest.mark.parametrize(("policy", "right", "wrong"), [("one_if_correct", 1.0, 0.0), ("one", 1.0, 1.0), ("drop", 0.0, 0.0)])
 def test_uniform_groups_follow_their_policy(policy, right, wrong):
     knobs = Weights(uniform_group=policy)
     assert weights([1.0] * 4, knobs) == [right] * 4

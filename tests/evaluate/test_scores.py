@@ -6,7 +6,9 @@ from ded_ray.records import Group, Problem, Rollout
 
 def group(name: str, *statuses: str) -> Group:
     rollouts = [
-        Rollout(index=i, completion="", num_tokens=4, finish_reason="length" if s == "truncated" else "stop", seed=0, status=s)
+        Rollout(
+            index=i, completion="", num_tokens=4, finish_reason="length" if s == "truncated" else "stop", seed=0, status=s
+        )
         for i, s in enumerate(statuses)
     ]
     return Group.of(Problem(problem_id=name, prompt="?", answer="1"), name, "m", rollouts)

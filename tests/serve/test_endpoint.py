@@ -29,7 +29,11 @@ def test_chat(client):
 
 
 def test_a_seed_repeats_and_a_limit_cuts_off(client):
-    knobs = ASK | {"messages": [{"role": "user", "content": "Left to right, mod 10: 7+5*3-8*7+2"}], "temperature": 2.0, "n": 4}
+    knobs = ASK | {
+        "messages": [{"role": "user", "content": "Left to right, mod 10: 7+5*3-8*7+2"}],
+        "temperature": 2.0,
+        "n": 4,
+    }
     first, again = (client.chat.completions.create(**knobs, seed=5) for _ in range(2))
     assert [c.message.content for c in first.choices] == [c.message.content for c in again.choices]
     assert len({c.message.content for c in first.choices}) > 1

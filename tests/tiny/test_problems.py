@@ -14,7 +14,9 @@ def test_the_same_seed_gives_the_same_problems_and_another_seed_others():
 
 
 def test_difficulty_is_the_length():
-    assert all(p.prompt.count("+") + p.prompt.count("-") + p.prompt.count("*") == 5 for p in make_problems("chain", 20, (5, 5), 0))
+    assert all(
+        p.prompt.count("+") + p.prompt.count("-") + p.prompt.count("*") == 5 for p in make_problems("chain", 20, (5, 5), 0)
+    )
     assert all(len(p.answer) == 6 for p in make_problems("reverse", 20, (6, 6), 0))
 
 
@@ -36,7 +38,7 @@ def test_too_few_different_problems_is_said():
         make_problems("larger", 10_000, (1, 1), 0)
 
 
-@pytest.mark.parametrize("style", ["careful", "plain", "terse", "rambling"])
+@pytest.mark.parametrize("style", ["careful", "terse", "rambling"])
 def test_a_style_without_slips_is_right_and_with_slips_is_not_always(style):
     verifier = MathVerifier(("boxed",), 10, 2 << 30)
     rng = random.Random(0)

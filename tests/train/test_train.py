@@ -19,7 +19,9 @@ from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
 from ded_ray.train.worker import learning_rate_at
 
 # 11 examples in batches of 4 over 2 workers with micro-batches of 1: uneven last batches, empty shares, accumulation.
-KNOBS = Train(workers=2, num_cpus=1, epochs=2, batch_size=4, micro_batch_size=1, learning_rate=1e-3, checkpoint_every_steps=2)
+KNOBS = Train(
+    workers=2, num_cpus=1, epochs=2, batch_size=4, micro_batch_size=1, learning_rate=1e-3, checkpoint_every_steps=2
+)
 
 
 def recipe(**knobs) -> Recipe:
