@@ -77,7 +77,7 @@ def run(
 
 def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: bool) -> None:
     with plain_errors():
-        from ded_ray.recipe import load_recipe
+        from ded_ray.recipe_file import load_recipe
 
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
@@ -171,7 +171,8 @@ def _finish(folder: Path, overrides: list[str] | None, redo: Callable[[str], boo
     import shutil
 
     from ded_ray.pipeline import run_pipeline
-    from ded_ray.recipe import BadInput, load_recipe
+    from ded_ray.recipe import BadInput
+    from ded_ray.recipe_file import load_recipe
     from ded_ray.report.terminal import show_run
     from ded_ray.run import Run
 

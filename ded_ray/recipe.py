@@ -1,13 +1,11 @@
-"""Every knob, typed and explained once. A recipe is YAML; `--set a.b=c` overrides one knob; an unknown knob is refused.
+"""Every knob, typed and explained once; an unknown knob is refused. `recipe_file.py` reads recipes from YAML.
 
 Where a paper is silent, the default below is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 
 class BadInput(Exception):
@@ -280,82 +278,3 @@ class Recipe(Knobs):
         if self.train.batch_size % self.train.workers:
             raise ValueError("train.batch_size: must be a multiple of train.workers")
         return self
-
-
-def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply `a.b=c` overrides (values are YAML; list items by index).
-
-    Relative data paths are resolved against the recipe's folder. Raises BadInput with the file, the field and the
-    remedy in one line.
-    """
-    path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); name an existing recipe (.yaml)") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path}: a recipe is a mapping of knobs, this is {'empty' if raw is None else 'not one'}")
-    for override in overrides or []:
-        _apply_override(raw, override)
-    _resolve_paths(raw, path.parent.absolute())
-    try:
-        return Recipe.model_validate(raw)
-    except ValidationError as error:
-        raise BadInput(f"{path}: {_first_error(error)}") from error
-
-
-def _apply_override(raw: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise BadInput(f"--set {override}: write it as a.b=value")
-    *parents, last = key.split(".")
-    node: Any = raw
-    try:
-        value = yaml.safe_load(text)
-        for name in parents:
-            node = node[int(name)] if isinstance(node, list) else node.setdefault(name, {})
-        node[int(last) if isinstance(node, list) else last] = value
-    except (ValueError, IndexError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise BadInput(f"--set {override}: there is no such knob to set ({error})") from error
-
-
-def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make every `path` knob absolute, in place: a run must not depend on where it was started."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if key == "path" and isinstance(value, str):
-            node[key] = str((folder / value).resolve())
-        elif isinstance(value, dict | list):
-            _resolve_paths(value, folder)
-
-
-def _first_error(error: ValidationError) -> str:
-    """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
-    first = error.errors()[0]
-    # pydantic names the member of a union by its tag; that is not a part of the knob's name.
-    tags = {"tiny", "file", "transformers", "replay", "scripted", "ddp", "deepspeed"}
-    knob = ".".join(str(part) for part in first["loc"] if part not in tags)
-    if first["type"] == "extra_forbidden":
-        from difflib import get_close_matches
-
-        near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
-        return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe.py for all")
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] in {"missing", "value_error"} else f" (given: {first['input']!r})"
-    return f"{knob}: {message}{given}" if knob else f"{message}{given}"
-
-
-def _all_names(knobs: type[BaseModel]) -> list[str]:
-    import typing
-
-    names: list[str] = []
-    pending: list[Any] = [knobs]
-    while pending:
-        hint = pending.pop()
-        if isinstance(hint, type) and issubclass(hint, BaseModel):
-            names += hint.model_fields
-            pending += [f.annotation for f in hint.model_fields.values()]
-        else:
-            pending += typing.get_args(hint)
-    return sorted(set(names))

@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ded_ray.recipe import BadInput, Recipe, load_recipe
+from ded_ray.recipe import BadInput, Recipe
+from ded_ray.recipe_file import load_recipe
 from ded_ray.records import stable_hash
 
 MANIFEST = "_manifest.json"

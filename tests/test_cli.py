@@ -51,7 +51,7 @@ def recipe(folder: Path, rows: list[dict], text: str = RECIPE) -> Path:
     [
         ([], "empty"),
         ([{"prompt": "a"}], "row 1: no column `answer`"),
-        ([{"problem_id": "x", "prompt": "a", "answer": 1}, {"problem_id": "x", "prompt": "b", "answer": 1}], "duplicate problem id 'x'"),
+        ([{"problem_id": "x", "prompt": p, "answer": 1} for p in "ab"], "duplicate problem id 'x'"),
         ([{"prompt": "a" * 3000, "answer": 1}], "over the context of tiny/student (2048); remove or shorten"),
     ],
 )  # fmt: skip

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ded_ray.recipe import BadInput, load_recipe
+from ded_ray.recipe import BadInput
+from ded_ray.recipe_file import load_recipe
 
 PROJECT = Path(__file__).parent.parent
 QUICKSTART = PROJECT / "ded_ray" / "tiny" / "quickstart.yaml"
@@ -56,7 +57,10 @@ def test_a_bad_knob_is_one_clear_line(override, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "says"), [("", "is empty"), ("- 1", "is not one"), ("a: [", "not YAML"), ("name: x", "problems: Field required")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "is empty"), ("- 1", "is not one"), ("a: [", "not YAML"), ("name: x", "problems: Field required")],
+)
 def test_a_bad_recipe_file_is_one_clear_line(tmp_path, text, says):
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(BadInput) as error:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ded_ray.recipe import BadInput, load_recipe
+from ded_ray.recipe import BadInput
+from ded_ray.recipe_file import load_recipe
 from ded_ray.run import Run
 
 QUICKSTART = Path(__file__).parent.parent / "ded_ray" / "tiny" / "quickstart.yaml"

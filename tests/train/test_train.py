@@ -37,8 +37,8 @@ def recipe(**knobs) -> Recipe:
 def examples() -> list[Example]:
     return [
         Example(
-            problem_id=p.problem_id, group_id="g", index=0, prompt=p.prompt, completion=f"{'so ' * (i % 3)}\\boxed{{{p.answer}}}",
-            reward=1.0, advantage=0.0, weight=0.25 * (i + 1),
+            problem_id=p.problem_id, group_id="g", index=0, prompt=p.prompt,
+            completion=f"{'so ' * (i % 3)}\\boxed{{{p.answer}}}", reward=1.0, advantage=0.0, weight=0.25 * (i + 1),
         )
         for i, p in enumerate(make_problems("chain", 11, (2, 6), 0))
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def ddp(ray_cluster, tmp_path_factory):
 
 
 def test_two_workers_are_one_plain_loop(ddp):
-    folder, curve = ddp
+    _, curve = ddp
     assert [point["loss"] for point in curve] == pytest.approx(plain_loop(), rel=1e-3)
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[0]["loss"] > curve[-1]["loss"]

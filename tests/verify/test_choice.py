@@ -21,7 +21,7 @@ def test_an_options_text_goes_before_its_letter():
 
 @pytest.mark.parametrize(
     ("completion", "status"),
-    [(r"\boxed{B}", "correct"), (r"\boxed{\text{(B)}}", "correct"), (r"\boxed{A}", "wrong"), ("A is not it. B is.", "no_answer"),
+    [(r"\boxed{B}", "correct"), (r"\boxed{\text{(B)}}", "correct"), (r"\boxed{A}", "wrong"), ("A is not it.", "no_answer"),
      (r"\boxed{x}", "wrong"), (r"<think>\boxed{B}", "no_answer")],
 )  # fmt: skip
 def test_verdicts(completion, status):
