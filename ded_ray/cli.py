@@ -150,14 +150,15 @@ def serve(
         from ded_ray.machine import start_ray
 
         start_ray()
-        from ded_ray.serve.app import deploy
-
-        knobs = opened.recipe.serve
-        url = deploy(str(model), "student", knobs if port is None else knobs.model_copy(update={"port": port}))
-        typer.echo(f"serving model 'student' at {url} (POST {url}/chat/completions); Ctrl-C stops it")
+        import contextlib
         import threading
 
-        threading.Event().wait()
+        from ded_ray.serve.app import served
+
+        knobs = opened.recipe.serve if port is None else opened.recipe.serve.model_copy(update={"port": port})
+        with contextlib.suppress(KeyboardInterrupt), served(str(model), "student", knobs) as url:
+            typer.echo(f"serving model 'student' at {url} (POST {url}/chat/completions); Ctrl-C stops it")
+            threading.Event().wait()
 
 
 @app.command()

@@ -135,14 +135,13 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
 
     from ded_ray.evaluate.ask import ask
     from ded_ray.progress import progress
-    from ded_ray.serve.app import deploy
+    from ded_ray.serve.app import served
     from ded_ray.verify.plan import verify
 
     knobs, folder = recipe.evaluate, stage.begin()
     num_problems = sum(map(len, benchmarks.values()))
-    url = deploy(model, name, recipe.serve)
     rollouts: list[Rollout] = []
-    with progress(f"evaluate {name}", num_problems, "problems") as counts:
+    with served(model, name, recipe.serve) as url, progress(f"evaluate {name}", num_problems, "problems") as counts:
         for benchmark, problems in benchmarks.items():
             groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
             verified = verify(ray.data.from_arrow(to_table(groups, Group)), recipe.verify)

@@ -5,6 +5,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -99,19 +100,25 @@ class Endpoint:
         return list(self._engine.generate(chunk))
 
 
-def deploy(model: str, served_name: str, knobs: Serve) -> str:
-    """Serve a model (hub name, folder or tiny/NAME) in place of what was served; returns the endpoint's base URL.
+@contextmanager
+def served(model: str, served_name: str, knobs: Serve) -> Iterator[str]:
+    """Serve a model (hub name, folder or tiny/NAME) while the block runs; yields the endpoint's base URL.
 
-    Returns when the endpoint answers. Raises RuntimeError when the replica cannot start.
+    The endpoint answers when the block begins, and its replicas are gone when it ends. Raises RuntimeError when they
+    cannot start.
     """
     port = _start_serve(knobs.port)
     endpoint = Endpoint.options(  # type: ignore[attr-defined]
         num_replicas=knobs.replicas,
         max_ongoing_requests=1024,
+        graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options={"num_cpus": knobs.num_cpus, "num_gpus": knobs.num_gpus},
     ).bind(model, served_name, knobs.max_batch_size, max(1, int(knobs.num_cpus)), knobs.num_gpus > 0)
     serve.run(endpoint, name=APP_NAME, route_prefix="/")
-    return f"http://127.0.0.1:{port}/v1"
+    try:
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        serve.delete(APP_NAME)
 
 
 def _start_serve(port: int) -> int:

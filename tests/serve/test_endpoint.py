@@ -6,14 +6,15 @@ from openai import OpenAI
 
 from ded_ray.generate.engine import Request
 from ded_ray.recipe import Sampling, Serve
-from ded_ray.serve.app import deploy, in_chunks
+from ded_ray.serve.app import in_chunks, served
 
 ASK = {"model": "careful", "messages": [{"role": "user", "content": "Reverse: 4821"}], "max_tokens": 60}
 
 
 @pytest.fixture(scope="module")
 def client(ray_cluster):
-    return OpenAI(base_url=deploy("tiny/careful", "careful", Serve(port=0)), api_key="none", max_retries=0)
+    with served("tiny/careful", "careful", Serve(port=0)) as url:
+        yield OpenAI(base_url=url, api_key="none", max_retries=0)
 
 
 def test_models(client):
