@@ -33,6 +33,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 class VerifierName(StrEnum):
     math = "math"
     choice = "choice"
+    code = "code"
 
 
 @contextmanager

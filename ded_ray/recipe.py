@@ -48,7 +48,7 @@ class FileProblems(Knobs):
     """Multiple choice: the column with the list of options."""
     answer_after: str | None = None
     """Use only what follows the last occurrence of this text as the answer ('####' for GSM8K as published)."""
-    verifier: Literal["math", "choice"] = "math"
+    verifier: Literal["math", "choice", "code"] = "math"
     limit: PositiveInt | None = None
     """Only the first so many rows."""
     one_row_per: Literal["problem", "rollout"] = "problem"
@@ -131,6 +131,15 @@ class Teacher(Knobs):
 # ---- verify --------------------------------------------------------------------------------------------------------
 
 
+class Code(Knobs):
+    """How programs are tested; they run only in the sandbox (verify/sandbox.py)."""
+
+    timeout_seconds: PositiveFloat = 20
+    """Wall clock per answer, all of its tests together."""
+    memory_bytes: PositiveInt = 1 << 30
+    disk_bytes: PositiveInt = 64 << 20
+
+
 class Verify(Knobs):
     workers: PositiveInt = 1
     """Verifier actors, each with one killable child for what the fast path cannot decide."""
@@ -143,6 +152,7 @@ class Verify(Knobs):
     """Address space that a child may take on top of what its libraries use."""
     answer_forms: tuple[Literal["boxed", "hashes", "phrase"], ...] = ("boxed", "hashes")
     """Where an answer may stand, first match wins: the last \\boxed{}, after '####', after 'the answer is'."""
+    code: Code = Code()
 
 
 # ---- curate --------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ class Problem(Record):
     problem_id: str
     prompt: str  # what the user asks, without chat template
     answer: str  # the reference, in the verifier's own form
-    verifier: str = "math"  # math | choice
+    verifier: str = "math"  # math | choice | code
     source: str = ""  # where it came from: a file's path, or tiny/FAMILY
     choices: list[str] = field(default_factory=list)  # choice only: the options, in the order that the prompt shows
     student_pass_rate: float | None = None  # [0, 1]; None until measured

@@ -1,7 +1,7 @@
 """Reads the files that users bring: JSONL or Parquet, row by row, with errors that name the file, the row and the remedy."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,6 @@ def column(row: dict[str, Any], name: str, where: str, knob: str = "") -> Any:
     return row[name]
 
 
-def first_duplicate(names: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
+def as_text(value: Any) -> str:
+    """A text as it is, a number as Python writes it, an object or a list as JSON."""
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)

@@ -6,7 +6,7 @@ from typing import Any
 from ded_ray.recipe import BadInput, FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.tiny.problems import make_problems
-from ded_ray.user_files import column, read_rows
+from ded_ray.user_files import as_text, column, read_rows
 
 
 def read_problems(source: Problems) -> list[Problem]:
@@ -39,7 +39,7 @@ def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
 
 def _problem(source: FileProblems, row: dict[str, Any], where: str) -> Problem:
     prompt = str(column(row, source.prompt_column, where, "problems.prompt_column"))
-    answer = str(column(row, source.answer_column, where, "problems.answer_column"))
+    answer = as_text(column(row, source.answer_column, where, "problems.answer_column"))
     if not prompt.strip():
         raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
     if source.answer_after is not None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ded_ray.machine import start_ray
 from ded_ray.recipe import BadInput, Verify
-from ded_ray.user_files import column, read_rows
+from ded_ray.user_files import as_text, column, read_rows
 
 ROWS_PER_BATCH = 512
 ADDED = ("status", "reward", "extracted", "seconds")
@@ -109,4 +109,4 @@ def _checked_rows(path: Path) -> Iterator[dict[str, Any]]:
         if taken := [name for name in ADDED if name in row]:
             raise BadInput(f"{path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
         # Answers are often numbers in one file and texts in the next: they are compared as text.
-        yield {**row, "answer": str(row["answer"]), "completion": str(row["completion"])}
+        yield {**row, "answer": as_text(row["answer"]), "completion": as_text(row["completion"])}

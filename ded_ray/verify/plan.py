@@ -10,6 +10,7 @@ from ray.data import ActorPoolStrategy, Dataset
 from ded_ray.recipe import Verify
 from ded_ray.records import Group, Rollout, to_table, write_part
 from ded_ray.verify.choice import ChoiceVerifier
+from ded_ray.verify.code import CodeVerifier
 from ded_ray.verify.math import MathVerifier
 from ded_ray.verify.verdict import Verdict, Verifier
 
@@ -26,6 +27,7 @@ class Verifying:
         self._makers: dict[str, Callable[[], Verifier]] = {
             "math": lambda: MathVerifier(recipe.answer_forms, recipe.timeout_seconds, recipe.memory_bytes),
             "choice": lambda: ChoiceVerifier(recipe.answer_forms),
+            "code": lambda: CodeVerifier(recipe.code),
         }
 
     def verdict(self, verifier: str, completion: str, answer: str, choices: list[str]) -> tuple[Verdict, float]:

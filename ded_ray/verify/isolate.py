@@ -1,0 +1,162 @@
+"""Becomes the program, behind walls: `python -I isolate.py SPEC_FILE TIER`. Linux, standard library only.
+
+Tier `namespaces`: its own user, mounts, processes, network, IPC; a root of nothing but the system's libraries and the
+interpreter, read-only, and a scratch folder in memory with a size limit. Tier `limits`: none of that. Both: resource
+limits, no new privileges, and a system-call filter that lets the program start threads but no process, so that
+nothing can fork without end or be left behind. Exits with 125 when a wall cannot be built: then nothing was run.
+"""
+
+import ctypes
+import json
+import os
+import platform
+import resource
+import signal
+import struct
+import sys
+
+EXIT_NO_WALLS = 125
+NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000  # mnt uts ipc user pid net
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 2, 1, 22, 38
+SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache")
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    texts = [text.encode() if text is not None else None for text in (source, target, kind)]
+    check(libc.mount(*texts, ctypes.c_ulong(flags), data.encode() if data else None), f"mount {target}")
+
+
+def enter_namespaces() -> None:
+    """New namespaces for this process's children; inside, it is an ordinary user that is nobody else."""
+    uid, gid = os.getuid(), os.getgid()
+    check(libc.unshare(NEW_NAMESPACES), "unshare")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def build_root(spec: dict) -> None:
+    """A root in memory that holds the system read-only and a writable /work; the old root is gone afterwards."""
+    root = spec["root"]
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['disk_bytes']},nr_inodes=4096")
+    for path in (*SYSTEM_FOLDERS, spec["python_prefix"], "/dev/null", "/dev/zero", "/dev/urandom"):
+        if os.path.islink(path):
+            os.symlink(os.readlink(path), root + path)
+        elif os.path.isdir(path):
+            os.makedirs(root + path, exist_ok=True)
+            bind(path, root + path)
+        elif os.path.exists(path):
+            os.makedirs(os.path.dirname(root + path), exist_ok=True)
+            open(root + path, "w").close()
+            bind(path, root + path)
+    for folder in ("/work", "/tmp", "/proc", "/old"):
+        os.makedirs(root + folder, exist_ok=True)
+    check(
+        libc.syscall({"x86_64": 155, "aarch64": 41}[platform.machine()], root.encode(), (root + "/old").encode()),
+        "pivot_root",
+    )
+    os.chdir("/work")
+    check(libc.umount2(b"/old", MNT_DETACH), "umount")
+    os.rmdir("/old")
+
+
+def bind(source: str, target: str) -> None:
+    mount(source, target, None, MS_BIND | MS_REC)
+    flags = MS_REMOUNT | MS_BIND | MS_NOSUID | (0 if source.startswith("/dev/") else MS_RDONLY)
+    mount("none", target, None, flags)
+
+
+def limit_resources(spec: dict) -> None:
+    for name, value in (("CPU", spec["cpu_seconds"]), ("AS", spec["memory_bytes"]), ("FSIZE", spec["disk_bytes"]),
+                        ("NOFILE", 64), ("CORE", 0), ("STACK", 64 << 20)):  # fmt: skip
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
+
+# Classic BPF: load a word of the call's description, jump if equal / any bit set / at least, return a verdict.
+LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
+EPERM, ENOSYS, CLONE_THREAD = 1, 38, 0x00010000
+CALLS = {
+    # machine: audit architecture, clone, clone3, and the calls to refuse: (fork, vfork,) socket, ptrace, mount, umount2,
+    # pivot_root, unshare, setns, bpf, perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup,
+    # kexec_load, process_vm_readv, process_vm_writev, kill-by-descriptor (pidfd_open, pidfd_send_signal)
+    "x86_64": (
+        0xC000003E,
+        56,
+        435,
+        (57, 58, 41, 101, 165, 166, 155, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246, 310, 311, 434, 424),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        220,
+        435,
+        (198, 117, 40, 39, 41, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104, 270, 271, 434, 424),
+    ),
+}
+
+
+def filter_calls() -> None:
+    """No new process (threads may start), and none of the calls that only an attacker of the kernel would make."""
+    architecture, clone, clone3, refused = CALLS[platform.machine()]
+    program = [(LOAD, 0, 0, 4), (JUMP_EQUAL, 1, 0, architecture), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
+    program += [(JUMP_AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, FAIL | EPERM)]  # the x32 numbering: another way in
+    program += [(JUMP_EQUAL, 0, 1, clone3), (RETURN, 0, 0, FAIL | ENOSYS)]  # the C library then uses clone
+    for call in refused:
+        program += [(JUMP_EQUAL, 0, 1, call), (RETURN, 0, 0, FAIL | EPERM)]
+    program += [
+        (JUMP_EQUAL, 0, 3, clone),
+        (LOAD, 0, 0, 16),
+        (JUMP_ANY_BIT, 1, 0, CLONE_THREAD),
+        (RETURN, 0, 0, FAIL | EPERM),
+    ]
+    program += [(RETURN, 0, 0, ALLOW)]
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    head = struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
+    check(libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0), "seccomp")
+
+
+def main() -> None:
+    with open(sys.argv[1]) as file:
+        spec = json.load(file)
+    tier = sys.argv[2]
+    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    if os.getppid() != spec["parent"]:
+        os._exit(EXIT_NO_WALLS)  # the parent died before it could be watched
+    if tier == "namespaces":
+        enter_namespaces()
+        child = os.fork()
+        if child:  # outside: lend the program's end to whoever waits for this process
+            os.closerange(0, 3)
+            _, status = os.waitpid(child, 0)
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        build_root(spec)
+    else:
+        os.chdir(spec["root"])
+    for name, text in spec["files"].items():
+        with open(name, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+    os.closerange(3, 4096)
+    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+    limit_resources(spec)
+    filter_calls()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/work", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    os.execve(spec["argv"][0], spec["argv"], environment)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        print(error, file=sys.stderr)
+        os._exit(EXIT_NO_WALLS)

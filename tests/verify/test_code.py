@@ -1,0 +1,207 @@
+"""Real programs in the real sandbox: HumanEval's references, and programs that try to get around their tests."""
+
+import json
+import re
+import time
+
+import psutil
+import pytest
+from conftest import shared
+
+from ded_ray.recipe import Code
+from ded_ray.verify.code import CodeVerifier, extract_program, parse_tests, same_output
+from ded_ray.verify.code_server import decode, encode
+from ded_ray.verify.sandbox import best_tier
+
+needs_sandbox = pytest.mark.skipif(best_tier() is None, reason="this machine cannot isolate programs: not Linux")
+needs_namespaces = pytest.mark.skipif(
+    best_tier() != "namespaces", reason="this machine's kernel or container gives no user namespaces"
+)
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    made = CodeVerifier(Code(timeout_seconds=3, memory_bytes=512 << 20, disk_bytes=16 << 20))
+    yield made
+    made.close()
+
+
+DOUBLE = json.dumps({"cases": [{"input": "2\n", "output": "4"}, {"input": "5\n", "output": "10\n"}]})
+TESTS = "def check(candidate):  # c0ffee-tests\n    assert candidate(2) == 4\n    assert candidate(5) == 10\n"
+CHECK = json.dumps({"test": TESTS, "entry_point": "double", "prompt": "def double(x):\n"})
+
+
+def fenced(program: str) -> str:
+    return f"Here:\n```python\n{program}\n```\nDone."
+
+
+@pytest.mark.parametrize(
+    ("completion", "program"),
+    [
+        ("a\n```python\nx = 1\n```\nb\n```\ny = 2\n```", "y = 2\n"),
+        ("<think>```python\nx\n```</think>\n```py\ny\n```", "y\n"),
+        ("```python\nx = 1", None),
+        ("<think>\n```python\nx\n```", None),
+        ("    return 1\n", "    return 1\n"),
+        ("", None),
+    ],
+)
+def test_programs_are_found(completion, program):
+    assert extract_program(completion) == program
+
+
+def test_forms_of_tests():
+    assert parse_tests('{"inputs": ["1", ["2", "3"]], "outputs": ["a", "b"]}') == [("1", "a"), ("2\n3", "b")]
+    assert parse_tests('[{"input": "1", "output": "2"}]') == [("1", "2")]
+    assert parse_tests("42") is None
+    assert parse_tests("not json") is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "wanted", "same"),
+    [("1 2\n", "1  2", True), ("1.0", "1", True), ("1.0000001", "1", False), ("a\nb", "a b", False), ("", "", True),
+     ("y", "Y", False)],
+)  # fmt: skip
+def test_outputs_are_compared_by_words_and_exact_numbers(printed, wanted, same):
+    assert same_output(printed, wanted) is same
+
+
+@pytest.mark.parametrize("value", [None, True, -7, 1 << 20000, 1.5, "é\x00", [1, (2, "3")], {1: {2}, "k": frozenset([3])}],
+                         ids=lambda value: type(value).__name__)  # fmt: skip
+def test_plain_data_survives_and_keeps_its_types(value):
+    back = decode(json.loads(json.dumps(encode(value))))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_anything_else_is_refused():
+    with pytest.raises(TypeError):
+        encode(object())
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("print(int(input()) * 2)", "correct"),
+        ("print(4)", "wrong"),
+        ("print(int(input()) * 2); raise SystemExit(1)", "wrong"),
+        ("print('4' if", "wrong"),
+        ("import sys\nprint(int(sys.stdin.read()) * 2.0)", "correct"),
+    ],
+)
+def test_standard_input_and_output(verifier, program, status):
+    assert verifier.verify(fenced(program), DOUBLE, []).status == status
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("def double(x):\n    return x * 2", "correct"),
+        ("def double(x):\n    print('noise')\n    return x * 2", "correct"),
+        ("def double(x):\n    return 4", "wrong"),
+        ("def other(x):\n    return x * 2", "wrong"),
+        ("def double(x):\n    raise KeyError", "wrong"),
+        ("def double(x):\n    return lambda: 4", "wrong"),
+    ],
+)
+def test_functions(verifier, program, status):
+    assert verifier.verify(fenced(program), CHECK, []).status == status
+    assert verifier.verify("    return x * 2\n", CHECK, []).status == "correct"
+
+
+FORGERS = {
+    "equal to everything": "class E(int):\n    def __eq__(self, o): return True\ndef double(x): return E(3)",
+    "leaves": "import os\ndef double(x): os._exit(0)",
+    "leaves at once": "import os; os._exit(0)",
+    "writes replies to every descriptor": (
+        "import os\ndef double(x):\n    for fd in range(64):\n"
+        '        try: os.write(fd, b\'{"value": ["v", true]}\\n\' * 9)\n'
+        "        except OSError: pass\n    os._exit(0)"
+    ),
+    "patches the comparator": (
+        "import builtins, operator, sys\nsys.modules.clear()\nbuiltins.AssertionError = Exception\n"
+        "operator.eq = lambda a, b: True\ndef double(x): return 3"
+    ),
+    "looks for the tests": (
+        "import os, gc, sys\ndef double(x):\n    for root in ('/proc', '/work', '/tmp', '/home', '/root'):\n"
+        "        for folder, _, files in os.walk(root):\n            for f in files:\n                try:\n"
+        "                    t = open(os.path.join(folder, f), errors='ignore').read(10000)\n"
+        "                    if 'c0ffee' + '-tests' in t: return 2 * x\n                except OSError: pass\n    return 3"
+    ),
+    "recurses": "def double(x):\n    a = []\n    for _ in range(100000): a = [a]\n    return a",
+}
+
+
+@needs_namespaces
+@pytest.mark.parametrize("name", FORGERS)
+def test_nothing_forges_a_verdict(verifier, name):
+    assert verifier.verify(fenced(FORGERS[name]), CHECK, []).status in {"wrong", "timed_out"}
+    assert verifier.verify(fenced("def double(x): return x + x"), CHECK, []).status == "correct"
+
+
+ATTACKERS = {
+    "runs for ever": "while True: pass",
+    "sleeps": "import time; time.sleep(1000)",
+    "ignores SIGTERM": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)",
+    "forks without end": "import os\nwhile True:\n    os.fork()",
+    "starts a daemon": "import subprocess; subprocess.Popen(['/bin/sleep', '1000'], start_new_session=True)",
+    "takes all memory": "x = []\nwhile True: x.append(bytearray(1 << 24))",
+    "fills the disk": "i = 0\nwhile True:\n    i += 1\n    open(f'f{i}', 'wb').write(bytes(1 << 20))",
+    "prints without end": "while True: print('x' * 1000)",
+    "opens a socket": "import socket; socket.create_connection(('127.0.0.1', 22), 1)",
+    "reads the environment": "import os; assert 'SECRET' in str(os.environ) + open('/proc/1/environ').read()",
+    "reads files": "print(open('/etc/shadow').read())",
+    "starts threads": "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
+}
+
+
+@needs_namespaces
+@pytest.mark.parametrize("name", ATTACKERS)
+def test_attacks_end_in_time_and_leave_nothing_behind(verifier, name, monkeypatch):
+    monkeypatch.setenv("SECRET", "SECRET")
+    before = {p.pid for p in psutil.process_iter()}
+    started = time.monotonic()
+    assert verifier.verify(fenced(ATTACKERS[name]), DOUBLE, []).status in {"wrong", "timed_out"}
+    assert time.monotonic() - started < 3 + 1
+    new = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before]
+    assert not [p for p in new if "program.py" in str(p.info["cmdline"]) or "sleep" in str(p.info["cmdline"])]
+    assert not list(verifier._scratch.iterdir())
+    assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "correct"
+
+
+def humaneval() -> list[dict]:
+    return [json.loads(line) for line in shared("humaneval.jsonl").read_text().splitlines()]
+
+
+def reference(row: dict) -> str:
+    return json.dumps({key: row[key] for key in ("test", "entry_point", "prompt")})
+
+
+@needs_sandbox
+def test_all_humaneval_references_pass():
+    verifier = CodeVerifier(Code())
+    rows = humaneval()
+    failed = [r["task_id"] for r in rows if verifier.verify(r["canonical_solution"], reference(r), []).status != "correct"]
+    verifier.close()
+    assert len(rows) == 164
+    assert failed == []
+
+
+@needs_sandbox
+def test_all_humaneval_references_made_wrong_fail():
+    """Each solution wrapped so that it answers the opposite, or something else."""
+    verifier = CodeVerifier(Code())
+    passed = []
+    for r in humaneval():
+        solution = re.sub(rf"\bdef {r['entry_point']}\b", "def _right", r["prompt"] + r["canonical_solution"], count=1)
+        solution = re.sub(rf"\b{r['entry_point']}\(", "_right(", solution)
+        wrong = (
+            f"\n\ndef {r['entry_point']}(*a):\n    v = _right(*a)\n"
+            "    return not v if isinstance(v, bool) else 'no' if v != 'no' else 'yes'\n"
+        )
+        if verifier.verify(fenced(solution + wrong), reference(r), []).status == "correct":
+            passed.append(r["task_id"])
+    verifier.close()
+    assert passed == []
