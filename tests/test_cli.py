@@ -128,3 +128,23 @@ def test_grade_agrees_with_the_publisher_of_real_rollouts(tmp_path, ray_cluster)
     given = [json.loads(line) for line in shared("gsm8k_rollouts.jsonl").read_text().splitlines()]
     assert [row["completion"] for row in rows] == [row["completion"] for row in given]
     assert sum((row["status"] == "correct") == row["is_correct"] for row in rows) / len(rows) >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("verifier", "answer", "completions", "statuses"),
+    [
+        ("choice", "B", ["\\boxed{B}", "\\boxed{(a)}", "B"], ["correct", "wrong", "no_answer"]),
+        (
+            "code",
+            {"inputs": ["2"], "outputs": ["4"]},
+            ["print(int(input())*2)", "print(5)", ""],
+            ["correct", "wrong", "no_answer"],
+        ),
+    ],
+)
+def test_grade_with_the_other_verifiers(tmp_path, ray_cluster, verifier, answer, completions, statuses):
+    rows = [{"prompt": "?", "answer": answer, "completion": completion} for completion in completions]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out.parquet"
+    run_cli("grade", tmp_path / "in.jsonl", "--out", out, "--verifier", verifier, address=ray_cluster)
+    assert [row["status"] for row in pq.read_table(out).to_pylist()] == statuses
