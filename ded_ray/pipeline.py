@@ -19,7 +19,7 @@ from ded_ray.stages import (
     stream_answers,
     train_on,
     write_problems,
-    write_scores,
+    write_results,
 )
 
 
@@ -31,8 +31,8 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     questions = ask_student(run, problems)
     curated = ask_teacher(run, questions)
     checkpoint = train_student(run, curated)
-    evaluate(run, inputs, checkpoint)
-    report(run)
+    evaluations = evaluate(run, inputs, checkpoint)
+    report(run, checkpoint, evaluations)
     return run
 
 
@@ -49,12 +49,15 @@ def ask_student(run: Run, problems: Stage) -> Stage:
     from ded_ray.curate.plan import questions
 
     recipe = run.recipe
+    if not recipe.student.measure_pass_rate:
+        stage = run.stage("questions", [], [problems])
+        if not stage.done:
+            write_problems(stage, kept_problems(problems))
+        return stage
     rollouts = run.stage("student_rollouts", [recipe.student, recipe.seed], [problems])
     verdicts = run.stage("student_verdicts", [recipe.verify], [rollouts])
     stage = run.stage("questions", [recipe.curate.compress, recipe.student], [verdicts])
-    if not stage.done and not recipe.student.measure_pass_rate:
-        write_problems(stage, kept_problems(problems))
-    elif not stage.done:
+    if not stage.done:
         stream_answers(
             "student", kept_problems(problems), recipe.student, (rollouts, verdicts, stage), Problem,
             distil=lambda groups: questions(groups, recipe.curate),
@@ -86,22 +89,25 @@ def train_student(run: Run, curated: Stage) -> Stage:
     return stage
 
 
-def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> None:
+def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     """Base, student and teacher, each asked through the endpoint that serves it."""
-    recipe = run.recipe
+    if not inputs.benchmarks:
+        return []
+    recipe, stages = run.recipe, []
     models = {"base": (recipe.student.model, []), "student": (str(checkpoint.folder / "model"), [checkpoint])}
     if isinstance(recipe.teacher.engine, TransformersEngine):  # replayed and scripted teachers cannot be asked again
         models["teacher"] = (recipe.teacher.model, [])
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():
         stage = run.stage(f"evaluate_{name}", [recipe.evaluate, recipe.verify, recipe.seed, problems, name], made_from)
-        if not stage.done and inputs.benchmarks:
+        if not stage.done:
             evaluate_model(name, model, inputs.benchmarks, stage, recipe)
-    write_scores(run, list(models))
+        stages.append(stage)
+    return stages
 
 
-def report(run: Run) -> None:
-    from ded_ray.report.page import write_report
-
-    if run.num_stages_made or not (run.folder / "report.html").exists():
-        write_report(run)
+def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
+    """scores.json and report.html."""
+    stage = run.stage("report", [run.recipe.evaluate], [checkpoint, *evaluations])
+    if not stage.done or not (run.folder / "report.html").exists():
+        write_results(stage, evaluations)

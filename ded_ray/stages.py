@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ded_ray.machine import start_ray
 from ded_ray.recipe import BadInput, Recipe, ReplayEngine, Student, Teacher, TransformersEngine
 from ded_ray.records import Group, Problem, Rollout, read_records, to_table
-from ded_ray.run import Run, Stage, write_atomically
+from ded_ray.run import Stage, write_atomically
 from ded_ray.sources.check import check_prompts_fit
 from ded_ray.sources.problems import read_problems
 from ded_ray.sources.select import select
@@ -152,17 +152,19 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons)
 
 
-def write_scores(run: Run, models: list[str]) -> None:
-    """scores.json: one object per model and benchmark, made anew of what the evaluations left."""
-    if not run.num_stages_made and (run.folder / "scores.json").exists():
-        return
+def write_results(stage: Stage, evaluations: list[Stage]) -> None:
+    """scores.json, one object per model and benchmark, and the page that shows them."""
     from ded_ray.evaluate.scores import score
+    from ded_ray.report.page import write_report
 
-    knobs = run.recipe.evaluate
-    scores = []
-    for model in models:
+    stage.begin()
+    run, knobs, scores = stage.run, stage.run.recipe.evaluate, []
+    for evaluation in evaluations:
+        model = evaluation.name.removeprefix("evaluate_")
         for benchmark in knobs.benchmarks:
-            groups = list(read_records(run.folder / f"evaluate_{model}" / f"{benchmark.name}.parquet", Group))
-            row = score(model, benchmark.name, benchmark.domain, groups, knobs.bootstrap_resamples, run.recipe.seed)
-            scores.append(row)
+            groups = list(read_records(evaluation.folder / f"{benchmark.name}.parquet", Group))
+            seed, resamples = run.recipe.seed, knobs.bootstrap_resamples
+            scores.append(score(model, benchmark.name, benchmark.domain, groups, resamples, seed))
     write_atomically(run.folder / "scores.json", json.dumps(scores, indent=1) + "\n")
+    write_report(run)
+    stage.seal("scores", len(scores), Counter(), len(scores))

@@ -51,6 +51,8 @@ def test_a_submitted_job_is_the_same_as_run(ray_cluster: str, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert {row["model"] for row in json.loads((tmp_path / "out" / "scores.json").read_text())} == {"base", "student"}
+    again = run_cli("run", tmp_path / "small.yaml", "--out", tmp_path / "out")
+    assert "already done" in again.stdout
     bad = subprocess.run([*submit, "--runtime-env-json", excludes, "--", *command, "--set", "train.epoch=1"],
                          capture_output=True, text=True, timeout=200, env=environment)  # fmt: skip
     assert bad.returncode == 1

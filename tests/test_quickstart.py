@@ -16,7 +16,7 @@ from ded_ray.records import Group, read_records
 from ded_ray.run import Run
 
 STAGES = ["problems", "student_rollouts", "student_verdicts", "questions", "teacher_rollouts", "teacher_verdicts", "curated",
-          "checkpoint", "evaluate_base", "evaluate_student", "evaluate_teacher"]  # fmt: skip
+          "checkpoint", "evaluate_base", "evaluate_student", "evaluate_teacher", "report"]  # fmt: skip
 
 
 def scores(folder: Path) -> dict[tuple[str, str], dict]:
@@ -88,7 +88,7 @@ def test_deleting_a_stage_redoes_it_and_what_depends_on_it_only(copied_quickstar
     run_cli("quickstart", "--out", copied_quickstart, "--set", "train.max_steps=2", address=ray_cluster)
     after = tokens(copied_quickstart)
     changed = {name for name in STAGES if before[name] != after[name]}
-    assert changed == {"curated", "checkpoint", "evaluate_student"}
+    assert changed == {"curated", "checkpoint", "evaluate_student", "report"}
 
 
 def test_the_report_is_whole_offline_and_safe(quickstart):

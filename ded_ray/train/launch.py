@@ -35,6 +35,9 @@ def train(examples: list[Example], recipe: Recipe, folder: Path, name: str, coun
         raise BadInput("nothing is left to train on: the ledger says why; loosen curate, or bring more problems")
     knobs = recipe.train
     storage = folder / "ray_train"
+    for other in storage.glob("*"):
+        if other.name != name:  # an interrupted training of another recipe or on other examples
+            shutil.rmtree(other)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -61,7 +64,8 @@ def train(examples: list[Example], recipe: Recipe, folder: Path, name: str, coun
     if result.checkpoint is None:
         raise RuntimeError("Ray Train returned no checkpoint")
     with result.checkpoint.as_directory() as checkpoint:
-        shutil.copytree(Path(checkpoint) / HF_FOLDER, folder / "model", dirs_exist_ok=True)
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        shutil.copytree(Path(checkpoint) / HF_FOLDER, folder / "model")
         shutil.copy(Path(checkpoint) / CURVE_FILE, folder / CURVE_FILE)
     shutil.rmtree(storage)
     return [json.loads(line) for line in (folder / CURVE_FILE).read_text().splitlines()]
