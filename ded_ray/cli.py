@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ded_ray.recipe import Recipe
+    pass
 
 app = typer.Typer(
     name="ded-ray",
@@ -38,7 +38,7 @@ class VerifierName(StrEnum):
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Bad input: one line and exit code 2. Anything else that stops a run: its reason and exit code 1."""
+    """Bad input: one line, exit code 2. An interruption: one line, exit code 1. A failure: its traceback, exit code 1."""
     from ded_ray.recipe import BadInput
 
     try:
@@ -141,13 +141,10 @@ def serve(
 ) -> None:
     """Serve a run's student behind an OpenAI-compatible API, until interrupted."""
     with plain_errors():
-        from ded_ray.recipe import BadInput
         from ded_ray.run import Run
 
         opened = Run.open(folder)
-        model = opened.folder / "checkpoint" / "model"
-        if not model.exists():
-            raise BadInput(f"{folder}: this run has no trained student yet; finish it with ded-ray run")
+        model = opened.finished_stage("checkpoint").folder / "model"
         from ded_ray.machine import start_ray
 
         start_ray()
@@ -164,31 +161,31 @@ def serve(
 
 @app.command()
 def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
-    """Measure a run's base, student and teacher again, perhaps with other knobs (--set evaluate....)."""
+    """Measure a run's base, student and teacher again, perhaps with other knobs (--set evaluate....).
+
+    Its student is taken as it is: nothing is trained again.
+    """
     with plain_errors():
-        _finish(folder, overrides, lambda name: name.startswith("evaluate"))
+        import shutil
 
+        from ded_ray import pipeline
+        from ded_ray.recipe import BadInput
+        from ded_ray.recipe_file import load_recipe
+        from ded_ray.report.terminal import show_run
+        from ded_ray.run import Run
+        from ded_ray.stages import read_inputs
 
-def _finish(folder: Path, overrides: list[str] | None, redo: Callable[[str], bool]) -> None:
-    import shutil
-
-    from ded_ray.pipeline import run_pipeline
-    from ded_ray.recipe import BadInput
-    from ded_ray.recipe_file import load_recipe
-    from ded_ray.report.terminal import show_run
-    from ded_ray.run import Run
-
-    opened = Run.open(folder)
-    recipe: Recipe = load_recipe(folder / "recipe.yaml", overrides)
-    if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
-        raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
-    if not (folder / "checkpoint" / "model").exists():
-        raise BadInput(f"{folder}: this run has no trained student yet; finish it with ded-ray run")
-    for stage in folder.iterdir():
-        if stage.is_dir() and redo(stage.name):
-            shutil.rmtree(stage)
-    finished: Run = run_pipeline(recipe, folder)
-    show_run(finished)
+        opened = Run.open(folder)
+        checkpoint = opened.finished_stage("checkpoint")
+        recipe = load_recipe(folder / "recipe.yaml", overrides)
+        if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
+            raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
+        inputs = read_inputs(recipe)
+        for old in folder.glob("evaluate_*"):
+            shutil.rmtree(old)
+        run = Run.create(folder, recipe)
+        pipeline.report(run, checkpoint, pipeline.evaluate(run, inputs, checkpoint))
+        show_run(run)
 
 
 @app.command()

@@ -1,18 +1,36 @@
 """The machine under a run: joins or starts Ray, without Ray's noise, and watches the memory that a local run takes."""
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from ded_ray.recipe import Recipe, TransformersEngine
 
 MIN_LOGICAL_CPUS = 8
 """A local Ray hands out at least so many: logical CPUs are tickets, and every stage of a streaming plan must hold one
 at the same time, or the plan waits for itself for ever."""
 
 
-def start_ray() -> None:
-    """Join the cluster that RAY_ADDRESS names (a submitted job has it set), else start Ray on this machine. Idempotent."""
+def cpus_needed(recipe: Recipe) -> float:
+    """Logical CPUs that the hungriest step of a recipe holds at once."""
+    engines = [
+        e.workers * e.num_cpus for e in (recipe.student.engine, recipe.teacher.engine) if isinstance(e, TransformersEngine)
+    ]
+    streaming = max([1.0, *engines]) + recipe.verify.workers * recipe.verify.num_cpus + 2  # curating, reading, writing
+    training = recipe.train.workers * recipe.train.num_cpus + 1
+    serving = recipe.serve.replicas * recipe.serve.num_cpus + recipe.verify.workers * recipe.verify.num_cpus + 2
+    return max(streaming, training, serving)
+
+
+def start_ray(recipe: Recipe | None = None) -> None:
+    """Join the cluster that RAY_ADDRESS names (a submitted job has it set), else start Ray on this machine. Idempotent.
+
+    A Ray that is started here has as many logical CPUs as the recipe needs.
+    """
     # Ray Train looks at its workers, and takes their reports, once per interval; the default of 2 s is long for a laptop.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -22,9 +40,10 @@ def start_ray() -> None:
 
     if ray.is_initialized():
         return
-    local = {} if os.environ.get("RAY_ADDRESS") else {
-        "num_cpus": max(MIN_LOGICAL_CPUS, os.cpu_count() or 1), "include_dashboard": False
-    }  # fmt: skip
+    local: dict[str, Any] = {}
+    if not os.environ.get("RAY_ADDRESS"):
+        num_cpus = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, math.ceil(cpus_needed(recipe)) if recipe else 0)
+        local = {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
     with _stderr_closed():  # Ray's core writes to it, past any Python logger, that its log level was set
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     quieten()

@@ -8,6 +8,7 @@ and measured against its base and its teacher. Every stage leaves a folder; a st
 
 from pathlib import Path
 
+from ded_ray.generate.engine import identity
 from ded_ray.recipe import Recipe, TransformersEngine
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
@@ -54,9 +55,9 @@ def ask_student(run: Run, problems: Stage) -> Stage:
         if not stage.done:
             write_problems(stage, kept_problems(problems))
         return stage
-    rollouts = run.stage("student_rollouts", [recipe.student, recipe.seed], [problems])
+    rollouts = run.stage("student_rollouts", [identity(recipe.student, recipe.seed)], [problems])
     verdicts = run.stage("student_verdicts", [recipe.verify], [rollouts])
-    stage = run.stage("questions", [recipe.curate.compress, recipe.student], [verdicts])
+    stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
         stream_answers(
             "student", kept_problems(problems), recipe.student, (rollouts, verdicts, stage), Problem,
@@ -70,7 +71,7 @@ def ask_teacher(run: Run, questions: Stage) -> Stage:
     from ded_ray.curate.plan import curate
 
     recipe = run.recipe
-    rollouts = run.stage("teacher_rollouts", [recipe.teacher, recipe.seed], [questions])
+    rollouts = run.stage("teacher_rollouts", [identity(recipe.teacher, recipe.seed)], [questions])
     verdicts = run.stage("teacher_verdicts", [recipe.verify], [rollouts])
     stage = run.stage("curated", [recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
@@ -94,12 +95,14 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     if not inputs.benchmarks:
         return []
     recipe, stages = run.recipe, []
-    models = {"base": (recipe.student.model, []), "student": (str(checkpoint.folder / "model"), [checkpoint])}
+    trained = str(checkpoint.folder / "model")
+    models: dict[str, tuple[str, list[Stage]]] = {"base": (recipe.student.model, []), "student": (trained, [checkpoint])}
     if isinstance(recipe.teacher.engine, TransformersEngine):  # replayed and scripted teachers cannot be asked again
         models["teacher"] = (recipe.teacher.model, [])
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():
-        stage = run.stage(f"evaluate_{name}", [recipe.evaluate, recipe.verify, recipe.seed, problems, name], made_from)
+        known_by = "" if made_from else model  # the student's folder may move; its checkpoint stage says what it is
+        stage = run.stage(f"evaluate_{name}", [recipe.evaluate, recipe.verify, recipe.seed, problems, known_by], made_from)
         if not stage.done:
             evaluate_model(name, model, inputs.benchmarks, stage, recipe)
         stages.append(stage)
@@ -109,5 +112,5 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
 def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
     """scores.json and report.html."""
     stage = run.stage("report", [run.recipe.evaluate], [checkpoint, *evaluations])
-    if not stage.done or not (run.folder / "report.html").exists():
+    if not stage.done or not all((run.folder / name).exists() for name in ("scores.json", "report.html")):
         write_results(stage, evaluations)

@@ -134,6 +134,10 @@ class Teacher(Knobs):
 class Code(Knobs):
     """How programs are tested; they run only in the sandbox (verify/sandbox.py)."""
 
+    isolation: Literal["namespaces", "limits"] = "namespaces"
+    """The weakest isolation that may be used; where a machine has not even that, verdicts are `unverifiable`. `limits`
+    has no walls around files and processes: only for machines that hold nothing worth having."""
+
     timeout_seconds: PositiveFloat = 20
     """Wall clock per answer, all of its tests together."""
     memory_bytes: PositiveInt = 1 << 30
@@ -250,7 +254,8 @@ class Serve(Knobs):
 
 
 class Benchmark(Knobs):
-    name: str
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    """Also the name of its file: letters, digits, '.', '_' and '-'."""
     domain: Literal["in", "out"]
     """in-domain: what is distilled; out-of-domain: what should not be forgotten."""
     problems: Problems

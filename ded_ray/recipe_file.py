@@ -51,9 +51,9 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
 
 
 def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make every `path` knob absolute, in place: a run must not depend on where it was started."""
+    """Make every `path`, and every `model` that is a folder, absolute, in place: a run goes on from anywhere."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if key == "path" and isinstance(value, str):
+        if isinstance(value, str) and (key == "path" or (key == "model" and (folder / value).is_dir())):
             node[key] = str((folder / value).resolve())
         elif isinstance(value, dict | list):
             _resolve_paths(value, folder)

@@ -158,7 +158,7 @@ def to_table(records: Sequence[Record] | Iterable[Record], record: type[Record])
     return pa.Table.from_pylist([r.to_row() for r in records], schema=schema_of(record))
 
 
-def write_part(folder: Path, table: "pa.Table") -> None:
+def write_part(folder: Path, table: "pa.Table") -> Path:
     """Save groups as one Parquet file named after their ids: writing them again replaces the file, never doubles a row."""
     import pyarrow.parquet as pq
 
@@ -166,6 +166,7 @@ def write_part(folder: Path, table: "pa.Table") -> None:
     temporary = folder / f".{name}.{uuid.uuid4().hex}"
     pq.write_table(table, temporary)
     os.replace(temporary, folder / name)
+    return folder / name
 
 
 def read_records(path: Path, record: type[R]) -> Iterator[R]:

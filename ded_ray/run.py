@@ -41,12 +41,12 @@ class Stage:
         inputs = list(inputs)
         texts = [p.model_dump_json() if isinstance(p, BaseModel) else json.dumps(p) for p in parts]
         self.fingerprint = stable_hash(name, *texts, *[stage.token for stage in inputs])
-        manifest = self._manifest()
+        manifest = self.manifest()
         self.done = manifest.get("fingerprint") == self.fingerprint
         self.token: str = manifest["token"] if self.done else uuid.uuid4().hex
         self._started = time.monotonic()
 
-    def _manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Any]:
         try:
             return json.loads((self.folder / MANIFEST).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -91,7 +91,8 @@ class Run:
         """Open the folder for this recipe, making it if needed; refuse a folder that holds something else."""
         if folder.exists() and not folder.is_dir():
             raise BadInput(f"{folder}: --out must name a folder, this is a file")
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.yaml").exists():
+        foreign = folder.is_dir() and any(not path.name.startswith(".recipe") for path in folder.iterdir())
+        if foreign and not (folder / "recipe.yaml").exists():
             raise BadInput(f"{folder}: --out is a folder that is not empty and not a run; name another one")
         folder.mkdir(parents=True, exist_ok=True)
         run = cls(folder, recipe)
@@ -109,6 +110,15 @@ class Run:
     def stage(self, name: str, parts: Iterable[object], inputs: Iterable[Stage] = ()) -> Stage:
         """The stage `name`, made from these parts of the recipe and these earlier stages."""
         return Stage(self, name, parts, inputs)
+
+    def finished_stage(self, name: str) -> Stage:
+        """A stage as it stands, whatever recipe made it. Raises BadInput when it is not there."""
+        stage = Stage(self, name, [], [])
+        manifest = stage.manifest()
+        if not manifest:
+            raise BadInput(f"{self.folder}: this run has no finished {name} yet; finish it with ded-ray run")
+        stage.done, stage.token, stage.fingerprint = True, manifest["token"], manifest["fingerprint"]
+        return stage
 
     def ledger(self) -> list[dict[str, Any]]:
         """One object per stage, in the order in which they were made."""

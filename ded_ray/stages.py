@@ -33,14 +33,20 @@ def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
     problems = read_problems(recipe.problems)
     benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
-    check_prompts_fit(problems, recipe.student, "student")
-    if isinstance(recipe.teacher.engine, TransformersEngine):
-        check_prompts_fit(problems, recipe.teacher, "teacher")
+    student, teacher, asked = recipe.student, recipe.teacher, [p for b in benchmarks.values() for p in b]
+    if student.measure_pass_rate:
+        check_prompts_fit(problems, student.model, student.sampling.max_tokens, "student", "student.sampling.max_tokens")
+    models = {"student": student.model}
+    if isinstance(teacher.engine, TransformersEngine):
+        check_prompts_fit(problems, teacher.model, teacher.sampling.max_tokens, "teacher", "teacher.sampling.max_tokens")
+        models["teacher"] = teacher.model
+    for knob, model in models.items():
+        check_prompts_fit(asked, model, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
     if isinstance(recipe.teacher.engine, ReplayEngine):
         from ded_ray.generate.replay_engine import check_covers
 
         check_covers(recipe.teacher.engine, problems)
-    return Inputs(select(problems, [p for b in benchmarks.values() for p in b]), benchmarks)
+    return Inputs(select(problems, asked), benchmarks)
 
 
 def write_problems(stage: Stage, problems: list[Problem]) -> None:
@@ -68,15 +74,15 @@ def stream_answers(
     """
     if not asked:
         raise BadInput(f"{name}: no problem is left to answer; the ledger says why; loosen curate.compress")
-    start_ray()
+    rollouts, verdicts, last = stages
+    recipe = last.run.recipe
+    start_ray(recipe)
     import ray
 
     from ded_ray.generate.plan import answer
     from ded_ray.progress import progress
     from ded_ray.verify.plan import verify
 
-    rollouts, verdicts, last = stages
-    recipe = last.run.recipe
     with progress(f"{name} answers", len(asked), "problems") as counts:
         if verdicts.done:
             groups = ray.data.read_parquet(str(verdicts.folder))
@@ -110,7 +116,7 @@ def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | N
 
 def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     """Train on the curated groups' kept rollouts; goes on from the last checkpoint of an interrupted training."""
-    start_ray()
+    start_ray(recipe)
     from ded_ray.curate.group import examples_of
     from ded_ray.progress import progress
     from ded_ray.train.launch import fitting_examples, train
@@ -120,7 +126,8 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     examples = [example for group in read_records(curated.folder, Group) for example in examples_of(group)]
     fitting, dropped = fitting_examples(examples, recipe)
     if not fitting:
-        raise BadInput("train: not one example is left; the ledger says why; loosen curate, or bring more problems")
+        why = f"{dict(dropped)} of {len(examples)} examples" if examples else "curate kept none, the ledger says why"
+        raise BadInput(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
     total = num_steps(len(fitting), knobs.batch_size, knobs.epochs, knobs.max_steps)
     with progress("train", total, "steps") as counts:
         curve = train(fitting, recipe, stage.begin(keep=True), stage.fingerprint, counts)
@@ -129,7 +136,7 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
 
 def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], stage: Stage, recipe: Recipe) -> None:
     """Serve one model, ask it every benchmark, verify; one Parquet file of verified groups per benchmark."""
-    start_ray()
+    start_ray(recipe)
     import pyarrow.parquet as pq
     import ray
 
@@ -141,7 +148,11 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     knobs, folder = recipe.evaluate, stage.begin()
     num_problems = sum(map(len, benchmarks.values()))
     rollouts: list[Rollout] = []
-    with served(model, name, recipe.serve) as url, progress(f"evaluate {name}", num_problems, "problems") as counts:
+    # A route of its own: another run may be evaluating on the same cluster.
+    with (
+        served(model, name, recipe.serve, f"/{stage.token}") as url,
+        progress(f"evaluate {name}", num_problems, "problems") as counts,
+    ):
         for benchmark, problems in benchmarks.items():
             groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
             verified = verify(ray.data.from_arrow(to_table(groups, Group)), recipe.verify)

@@ -64,3 +64,10 @@ def column(row: dict[str, Any], name: str, where: str, knob: str = "") -> Any:
 def as_text(value: Any) -> str:
     """A text as it is, a number as Python writes it, an object or a list as JSON."""
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def as_answer(value: Any, verifier: str) -> str:
+    """A reference as text. For multiple choice a whole number is the index of the right option (MMLU): 0 is A."""
+    if verifier == "choice" and type(value) is int and 0 <= value < 26:
+        return chr(ord("A") + value)
+    return as_text(value)

@@ -148,3 +148,17 @@ def test_grade_with_the_other_verifiers(tmp_path, ray_cluster, verifier, answer,
     out = tmp_path / "out.parquet"
     run_cli("grade", tmp_path / "in.jsonl", "--out", out, "--verifier", verifier, address=ray_cluster)
     assert [row["status"] for row in pq.read_table(out).to_pylist()] == statuses
+
+
+def test_grade_carries_columns_of_any_shape(tmp_path, ray_cluster):
+    rows = [{"prompt": "?", "answer": 1, "completion": "\\boxed{1}", "n": i} for i in range(600)]
+    rows[0] |= {"meta": {}, "late": None}
+    rows[550] |= {"n": 0.5, "late": "x", "new": [1], "mixed": 1}
+    rows[551] |= {"mixed": "a", "huge": 1 << 70, "broken": "\ud800"}
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_cli("grade", tmp_path / "in.jsonl", "--out", tmp_path / "out.parquet", address=ray_cluster)
+    graded = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["n"] for row in graded[549:552]] == [549, 0.5, 551]
+    assert (graded[550]["late"], graded[550]["new"], graded[550]["mixed"], graded[551]["mixed"]) == ("x", [1], "1", "a")
+    assert graded[551]["huge"] == str(1 << 70)
+    assert {row["status"] for row in graded} == {"correct"}

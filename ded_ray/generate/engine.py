@@ -4,11 +4,13 @@ An engine lives inside one actor. It gets a batch of requests and yields (reques
 complete, in any order; a vLLM engine yields one by one, a batched one all at the end. An engine that fails raises.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from ded_ray.recipe import Knobs, ReplayEngine, Sampling, ScriptedEngine, TransformersEngine
+from ded_ray.recipe import Knobs, ReplayEngine, Sampling, ScriptedEngine, Student, Teacher, TransformersEngine
 from ded_ray.records import Problem, Rollout, stable_hash
 
 Message = dict[str, str]
@@ -32,6 +34,19 @@ class Engine(Protocol):
 def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
     """A 48-bit seed per group: spaced by hashing, because neighbours would share streams (rollout i uses seed + i)."""
     return int(stable_hash("seed", recipe_seed, problem_id, model)[:12], 16)
+
+
+SIZE_KNOBS = {"workers", "batch_size", "num_cpus", "num_gpus"}
+"""Knobs of an engine that change how fast it answers, not what."""
+
+
+def identity(who: Student | Teacher, seed: int) -> str:
+    """What makes the answers of a model: its name, kind of engine, sampling, seed; for replayed ones the file's bytes."""
+    parts = [who.model, who.engine.model_dump_json(exclude=SIZE_KNOBS), who.sampling.model_dump_json(), seed]
+    if isinstance(who.engine, ReplayEngine):
+        with Path(who.engine.path).open("rb") as file:
+            parts.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return stable_hash(*parts)
 
 
 def make_engine(model: str, engine: Knobs) -> Engine:

@@ -10,24 +10,24 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import ray
 from ray.data import ActorPoolStrategy, Dataset
 
-from ded_ray.generate.engine import Request, group_seed, make_engine
+from ded_ray.generate.engine import Request, group_seed, identity, make_engine
 from ded_ray.recipe import ReplayEngine, Student, Teacher, TransformersEngine
 from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table, write_part
 
 BATCHES_IN_FLIGHT = 2
 """Per engine actor: one being answered, one waiting beside it."""
 
-SIZE_KNOBS = {"workers", "batch_size", "num_cpus", "num_gpus"}
-"""Knobs of an engine that change how fast it answers, not what."""
 
+def group_id(problem: Problem, identity: str) -> str:
+    """The same for the same prompt asked of the same model in the same way, on every machine.
 
-def group_id(problem: Problem, who: Student | Teacher, seed: int) -> str:
-    """The same for the same prompt, model, kind of engine, sampling and seed, on every machine."""
-    engine = who.engine.model_dump_json(exclude=SIZE_KNOBS)
-    return stable_hash(problem.problem_id, problem.prompt, who.model, engine, who.sampling.model_dump_json(), seed)
+    Reference and verifier are no part of it: a corrected answer does not cost a rollout.
+    """
+    return stable_hash(problem.problem_id, problem.prompt, identity)
 
 
 class Answering:
@@ -38,6 +38,7 @@ class Answering:
             _use_threads(who.engine.num_cpus)
         self._engine = make_engine(who.model, who.engine)
         self._who, self._seed, self._save_to, self._counts = who, seed, save_to, counts
+        self._identity = identity(who, seed)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         problems = [Problem.from_row(row) for row in batch.to_pylist()]
@@ -55,7 +56,7 @@ class Answering:
     def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
         problem = request.problem
         assert problem is not None
-        return Group.of(problem, group_id(problem, self._who, self._seed), self._who.model, rollouts)
+        return Group.of(problem, group_id(problem, self._identity), self._who.model, rollouts)
 
     def _report(self, rollouts: list[Rollout], num_groups: int) -> None:
         self._counts.add.remote(
@@ -73,14 +74,21 @@ def _use_threads(num_cpus: float) -> None:
 
 
 def saved_groups(folder: Path, wanted: set[str]) -> dict[str, Path]:
-    """The file of every wanted group that an earlier run finished. Removes what a kill left half-written."""
+    """The file of every wanted group that an earlier run finished. Removes what a kill left half-written or doubled."""
     saved: dict[str, Path] = {}
     for path in sorted(folder.glob(".part-*")):
         path.unlink()
     for path in sorted(folder.glob("part-*.parquet")):
-        for name in pads.dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist():
-            if name in wanted:
-                saved[name] = path
+        names = pads.dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist()
+        if any(name in saved for name in names):
+            # An actor that outlived its driver wrote a batch that the next run made again, in other company.
+            rest = pq.read_table(path).filter(pa.array([name not in saved for name in names], pa.bool_()))
+            path.unlink()
+            if not rest.num_rows:
+                continue
+            path = write_part(folder, rest)
+            names = rest["group_id"].to_pylist()
+        saved |= {name: path for name in names if name in wanted}
     return saved
 
 
@@ -89,7 +97,8 @@ def answer(problems: list[Problem], who: Student | Teacher, seed: int, save_to: 
 
     `counts` is a progress actor's handle; groups that are merely read are reported to it at once.
     """
-    by_id = {group_id(problem, who, seed): problem for problem in problems}
+    made_by = identity(who, seed)
+    by_id = {group_id(problem, made_by): problem for problem in problems}
     saved = saved_groups(save_to, set(by_id))
     counts.add.remote(done=len(saved))
     missing = [problem for name, problem in by_id.items() if name not in saved]
@@ -97,16 +106,18 @@ def answer(problems: list[Problem], who: Student | Teacher, seed: int, save_to: 
     if saved:
         files = sorted({str(path) for path in saved.values()})
         parts.append(ray.data.read_parquet(files).map_batches(
-            only_wanted, fn_args=(frozenset(saved),), batch_format="pyarrow", num_cpus=0.5
+            only_wanted, fn_args=({name: by_id[name] for name in saved},), batch_format="pyarrow", num_cpus=0.5
         ))  # fmt: skip
     if missing:
         parts.append(_generate(missing, who, seed, save_to, counts))
     return parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
 
 
-def only_wanted(table: pa.Table, wanted: frozenset[str]) -> pa.Table:
-    """The groups of a file that this run asks for; the others belong to an earlier recipe."""
-    return table.filter(pa.array([name in wanted for name in table["group_id"].to_pylist()], pa.bool_()))
+def only_wanted(table: pa.Table, wanted: dict[str, Problem]) -> pa.Table:
+    """The groups of a file that this run asks for, with what the problem's columns are today."""
+    groups = [Group.from_row(row) for row in table.to_pylist()]
+    kept = [Group.of(wanted[g.group_id], g.group_id, g.model, g.rollouts) for g in groups if g.group_id in wanted]
+    return to_table(kept, Group)
 
 
 def _generate(problems: list[Problem], who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> Dataset:

@@ -16,9 +16,13 @@ def read_completions(engine: ReplayEngine) -> dict[str, list[tuple[str, bool]]]:
     for where, row in read_rows(engine.path):
         key = str(column(row, key_column, where, "teacher.engine.problem_id_column"))
         value = column(row, engine.completion_column, where, "teacher.engine.completion_column")
-        reasons = row.get(engine.finish_reason_column) if engine.finish_reason_column else None
-        texts = _texts(value)
+        texts, reasons = _texts(value), None
+        if engine.finish_reason_column:
+            reasons = column(row, engine.finish_reason_column, where, "teacher.engine.finish_reason_column")
         reason_of_each = reasons if isinstance(reasons, list) else [reasons] * len(texts)
+        if len(reason_of_each) != len(texts):
+            counts = f"{len(texts)} completions but {len(reason_of_each)} of `{engine.finish_reason_column}`"
+            raise BadInput(f"{where}: {counts}; give one for each")
         found.setdefault(key, []).extend((t, r == "length") for t, r in zip(texts, reason_of_each, strict=True))
     return found
 
@@ -38,7 +42,7 @@ def _texts(value: Any) -> list[str]:
         if value and isinstance(value[-1], dict):
             return [str(value[-1].get("content", ""))]
         return [text for item in value for text in _texts(item)]
-    return [str(value)]
+    return [] if value is None else [str(value)]
 
 
 class ReplayFile:

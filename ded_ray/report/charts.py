@@ -74,7 +74,7 @@ def scores(rows: Sequence[dict[str, Any]]) -> Markup:
         places = [x for x, key in enumerate(benchmarks) if key in found]
         mine = [found[benchmarks[x]] for x in places]
         heights = [r["pass_at_1"] for r in mine]
-        errors = [[h - r["ci95_low"] for h, r in zip(heights, mine, strict=True)],
+        errors = [[max(0.0, h - r["ci95_low"]) for h, r in zip(heights, mine, strict=True)],
                   [r["ci95_high"] - h for h, r in zip(heights, mine, strict=True)]]  # fmt: skip
         axes.bar([x + 0.26 * (offset - 1) for x in places], heights, 0.24, yerr=errors, capsize=3,
                  color=MODEL_COLOURS[model], label=model)  # fmt: skip

@@ -18,7 +18,6 @@ from ded_ray.recipe import Sampling, Serve
 from ded_ray.records import Rollout
 from ded_ray.serve.protocol import ChatRequest, chat_response, error_response
 
-APP_NAME = "ded_ray"
 BATCH_WAIT_SECONDS = 0.02
 
 app = FastAPI(title="ded_ray")
@@ -101,8 +100,10 @@ class Endpoint:
 
 
 @contextmanager
-def served(model: str, served_name: str, knobs: Serve) -> Iterator[str]:
+def served(model: str, served_name: str, knobs: Serve, route: str = "") -> Iterator[str]:
     """Serve a model (hub name, folder or tiny/NAME) while the block runs; yields the endpoint's base URL.
+
+    `route` is a prefix such as '/mine' that keeps endpoints of one cluster apart; '' is the root.
 
     The endpoint answers when the block begins, and its replicas are gone when it ends. Raises RuntimeError when they
     cannot start.
@@ -114,11 +115,12 @@ def served(model: str, served_name: str, knobs: Serve) -> Iterator[str]:
         graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options={"num_cpus": knobs.num_cpus, "num_gpus": knobs.num_gpus},
     ).bind(model, served_name, knobs.max_batch_size, max(1, int(knobs.num_cpus)), knobs.num_gpus > 0)
-    serve.run(endpoint, name=APP_NAME, route_prefix="/")
+    app_name = f"ded_ray{route.replace('/', '-')}"
+    serve.run(endpoint, name=app_name, route_prefix=route or "/")
     try:
-        yield f"http://127.0.0.1:{port}/v1"
+        yield f"http://127.0.0.1:{port}{route}/v1"
     finally:
-        serve.delete(APP_NAME)
+        serve.delete(app_name)
 
 
 def _start_serve(port: int) -> int:

@@ -2,27 +2,27 @@
 
 import os
 
-from ded_ray.recipe import BadInput, Student, Teacher
+from ded_ray.recipe import BadInput
 from ded_ray.records import Problem
 from ded_ray.tiny.models import model_path
 
 
-def check_prompts_fit(problems: list[Problem], who: Student | Teacher, knob: str) -> None:
+def check_prompts_fit(problems: list[Problem], model: str, max_tokens: int, knob: str, sampling: str) -> None:
     """Raise BadInput for a model that cannot be found, or for the first prompt that leaves no room for an answer.
 
-    `knob` is the part of the recipe that names the model: student, or teacher.
+    `knob` is the part of the recipe that names the model, `sampling` the knob that says how long an answer may be.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from transformers import AutoConfig, AutoTokenizer
 
-    model, max_tokens = who.model, who.sampling.max_tokens
     path = model_path(model)
     try:
         tokenizer, config = AutoTokenizer.from_pretrained(path), AutoConfig.from_pretrained(path)
+        tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{knob}.model: {model!r} cannot be loaded ({reason}); name a hub model, a folder in Hugging Face "
-                       f"format, or tiny/NAME") from error  # fmt: skip
+                       f"format, or tiny/NAME, with a chat template") from error  # fmt: skip
     context = getattr(config.get_text_config(), "max_position_embeddings", None)
     if context is None:
         return
@@ -33,6 +33,6 @@ def check_prompts_fit(problems: list[Problem], who: Student | Teacher, knob: str
         if num_tokens + max_tokens > context:
             raise BadInput(
                 f"{problem.source}: the prompt of problem {problem.problem_id!r} has {num_tokens} tokens; with "
-                f"{knob}.sampling.max_tokens {max_tokens} that is over the context of {model} ({context}); remove or "
+                f"{sampling} {max_tokens} that is over the context of {model} ({context}); remove or "
                 f"shorten the problem, or lower max_tokens"
             )

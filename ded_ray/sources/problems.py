@@ -6,7 +6,7 @@ from typing import Any
 from ded_ray.recipe import BadInput, FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.tiny.problems import make_problems
-from ded_ray.user_files import as_text, column, read_rows
+from ded_ray.user_files import as_answer, column, read_rows
 
 
 def read_problems(source: Problems) -> list[Problem]:
@@ -38,8 +38,12 @@ def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
 
 
 def _problem(source: FileProblems, row: dict[str, Any], where: str) -> Problem:
-    prompt = str(column(row, source.prompt_column, where, "problems.prompt_column"))
-    answer = as_text(column(row, source.answer_column, where, "problems.answer_column"))
+    prompt = column(row, source.prompt_column, where, "problems.prompt_column")
+    if not isinstance(prompt, str):
+        raise BadInput(
+            f"{where}: `{source.prompt_column}` is a {type(prompt).__name__}, not a text; set problems.prompt_column"
+        )
+    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier)
     if not prompt.strip():
         raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
     if source.answer_after is not None:
@@ -49,6 +53,10 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str) -> Problem:
     id_column = source.id_column or ("problem_id" if row.get("problem_id") is not None else None)
     problem_id = str(column(row, id_column, where, "problems.id_column")) if id_column else stable_hash(prompt)
     choices = column(row, source.choices_column, where, "problems.choices_column") if source.choices_column else []
+    if not isinstance(choices, list):
+        raise BadInput(
+            f"{where}: `{source.choices_column}` is a {type(choices).__name__}, not a list of options; make it one"
+        )
     return Problem(
         problem_id=problem_id,
         prompt=prompt,

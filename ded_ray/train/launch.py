@@ -10,7 +10,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from transformers import AutoTokenizer
 
-from ded_ray.recipe import BadInput, Recipe
+from ded_ray.recipe import Recipe
 from ded_ray.records import Example
 from ded_ray.tiny.models import model_path
 from ded_ray.train.sequences import to_sequence
@@ -31,10 +31,9 @@ def train(examples: list[Example], recipe: Recipe, folder: Path, name: str, coun
 
     `name` identifies this very training: calling again with the same name goes on from its last checkpoint.
     """
-    if not examples:
-        raise BadInput("nothing is left to train on: the ledger says why; loosen curate, or bring more problems")
     knobs = recipe.train
     storage = folder / "ray_train"
+    shutil.rmtree(folder / "ray_train_done", ignore_errors=True)
     for other in storage.glob("*"):
         if other.name != name:  # an interrupted training of another recipe or on other examples
             shutil.rmtree(other)
@@ -67,5 +66,6 @@ def train(examples: list[Example], recipe: Recipe, folder: Path, name: str, coun
         shutil.rmtree(folder / "model", ignore_errors=True)
         shutil.copytree(Path(checkpoint) / HF_FOLDER, folder / "model")
         shutil.copy(Path(checkpoint) / CURVE_FILE, folder / CURVE_FILE)
-    shutil.rmtree(storage)
+    # Out of the way in one step: a half-deleted storage under this name could not be resumed.
+    shutil.rmtree(storage.rename(folder / "ray_train_done"))
     return [json.loads(line) for line in (folder / CURVE_FILE).read_text().splitlines()]

@@ -18,7 +18,7 @@ from typing import Any
 from ded_ray.recipe import Code
 from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
 from ded_ray.verify.extract import final_part
-from ded_ray.verify.sandbox import Limits, Program, ProgramTimedOut, best_tier
+from ded_ray.verify.sandbox import Limits, Program, ProgramTimedOut, WallsFailed, best_tier
 from ded_ray.verify.verdict import Verdict
 
 _FENCE = re.compile(r"^```(?:python3?|py)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
@@ -55,7 +55,11 @@ def parse_tests(answer: str) -> Cases | FunctionTests | None:
     if isinstance(found, dict) and "test" in found and "entry_point" in found:
         return FunctionTests(str(found["test"]), str(found["entry_point"]), str(found.get("prompt", "")))
     if isinstance(found, dict) and "inputs" in found and "outputs" in found:
-        return [(_text(i), _text(o)) for i, o in zip(found["inputs"], found["outputs"], strict=False)]
+        inputs, outputs = found["inputs"], found["outputs"]
+        # `fn_name` asks for a function called with the inputs: not a form that is known here.
+        if "fn_name" in found or not (isinstance(inputs, list) and isinstance(outputs, list)) or len(inputs) != len(outputs):
+            return None
+        return [(_text(i), _text(o)) for i, o in zip(inputs, outputs, strict=True)] or None
     cases = found.get("cases") if isinstance(found, dict) else found
     if isinstance(cases, list) and cases and all(isinstance(c, dict) and {"input", "output"} <= c.keys() for c in cases):
         return [(_text(case["input"]), _text(case["output"])) for case in cases]
@@ -88,7 +92,7 @@ class CodeVerifier:
     """Runs programs only in the sandbox; where a machine has none, every verdict is `unverifiable`."""
 
     def __init__(self, knobs: Code) -> None:
-        self._knobs, self._tier = knobs, best_tier()
+        self._knobs, self._tier = knobs, best_tier(knobs.isolation)
         self._limits = Limits(int(knobs.timeout_seconds) + 1, knobs.memory_bytes, knobs.disk_bytes)
         self._harness = Child("ded_ray.verify.code_harness", 2 * knobs.memory_bytes)
         self._scratch = Path(tempfile.mkdtemp(prefix="ded_ray-"))
@@ -107,7 +111,7 @@ class CodeVerifier:
                 passed = self._passes_cases(program, tests)
         except (ChildTimedOut, ProgramTimedOut):
             return Verdict("timed_out")
-        except ChildCrashed:
+        except (ChildCrashed, WallsFailed):
             return Verdict("crashed")
         finally:
             for left in self._scratch.iterdir():  # a killed harness could not tidy up

@@ -29,7 +29,6 @@ def last_box(text: str) -> str | None:
     if start < 0:
         return None
     start += len("\\boxed{")
-    # An earlier box that encloses this one would start further left and still be open here: take the outermost.
     depth, position = 1, start
     while position < len(text):
         character = text[position]

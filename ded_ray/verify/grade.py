@@ -1,5 +1,6 @@
 """`ded-ray grade`: verdicts on a user's file of completions, streamed through the verifier actors."""
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from ded_ray.machine import start_ray
 from ded_ray.recipe import BadInput, Verify
-from ded_ray.user_files import as_text, column, read_rows
+from ded_ray.user_files import as_answer, as_text, column, read_rows
 
 ROWS_PER_BATCH = 512
 ADDED = ("status", "reward", "extracted", "seconds")
@@ -55,7 +56,7 @@ def grade_file(path: Path, out: Path, verifier: str, recipe: Verify | None = Non
         raise BadInput(f"{out}: there is no folder {out.parent}; make it first")
     recipe = recipe or Verify(workers=2)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
-        paths = _checked_copy(path, Path(folder))
+        paths = _checked_copy(path, Path(folder), verifier)
         start_ray()
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -82,31 +83,54 @@ def grade_file(path: Path, out: Path, verifier: str, recipe: Verify | None = Non
     return counts
 
 
-def _checked_copy(path: Path, folder: Path) -> list[Path]:
-    """The file's rows, every one of them checked, as Parquet parts of one batch each, named in their order."""
-    paths, schema = [], None
-    for number, rows in enumerate(_batches(path)):
-        try:
-            table = pa.Table.from_pylist(rows) if schema is None else pa.Table.from_pylist(rows, schema=schema)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise BadInput(f"{path}: a column changes its type from row to row ({error}); make it one type") from error
-        schema = table.schema
+def _checked_copy(path: Path, folder: Path, verifier: str) -> list[Path]:
+    """The file's rows, every one of them checked, as Parquet parts of one batch each, named in their order.
+
+    All parts get one schema, found in a first pass: a column that appears late is there from the start, and one whose
+    values are of no common type is carried as JSON text.
+    """
+    types: dict[str, pa.DataType] = {}
+    for rows in _batches(path, verifier):
+        for name in dict.fromkeys(name for row in rows for name in row):
+            types[name] = _common_type(types.get(name, pa.null()), [row.get(name) for row in rows])
+    paths = []
+    for number, rows in enumerate(_batches(path, verifier)):
+        columns = [_array([row.get(name) for row in rows], kind) for name, kind in types.items()]
         paths.append(folder / f"{number:08d}.parquet")
-        pq.write_table(table, paths[-1])
+        pq.write_table(pa.Table.from_arrays(columns, schema=pa.schema(list(types.items()))), paths[-1])
     return paths
 
 
-def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    rows = iter(_checked_rows(path))
+def _common_type(known: pa.DataType, values: list[Any]) -> pa.DataType:
+    """The type that holds both what is known and these values; text where there is none."""
+    try:
+        found = pa.array(values).type
+        fields = [pa.schema([("column", kind)]) for kind in (known, found)]
+        return pa.unify_schemas(fields, promote_options="permissive").field("column").type
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return pa.string()
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_string(kind):
+        values = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
+        values = [value if value is None else value.encode(errors="replace").decode() for value in values]
+    elif kind == pa.struct([]):  # an object that is always empty: Parquet has no such type
+        return pa.array([None] * len(values), pa.string())
+    return pa.array(values, kind)
+
+
+def _batches(path: Path, verifier: str) -> Iterator[list[dict[str, Any]]]:
+    rows = iter(_checked_rows(path, verifier))
     while batch := list(islice(rows, ROWS_PER_BATCH)):
         yield batch
 
 
-def _checked_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _checked_rows(path: Path, verifier: str) -> Iterator[dict[str, Any]]:
     for where, row in read_rows(path):
         for name in NEEDED:
             column(row, name, where)
         if taken := [name for name in ADDED if name in row]:
             raise BadInput(f"{path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
         # Answers are often numbers in one file and texts in the next: they are compared as text.
-        yield {**row, "answer": as_text(row["answer"]), "completion": as_text(row["completion"])}
+        yield {**row, "answer": as_answer(row["answer"], verifier), "completion": as_text(row["completion"])}

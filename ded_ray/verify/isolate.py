@@ -86,27 +86,26 @@ LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS, CLONE_THREAD = 1, 38, 0x00010000
 CALLS = {
-    # machine: audit architecture, clone, clone3, and the calls to refuse: (fork, vfork,) socket, ptrace, mount, umount2,
-    # pivot_root, unshare, setns, bpf, perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup,
-    # kexec_load, process_vm_readv, process_vm_writev, kill-by-descriptor (pidfd_open, pidfd_send_signal)
-    "x86_64": (
-        0xC000003E,
-        56,
-        435,
-        (57, 58, 41, 101, 165, 166, 155, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246, 310, 311, 434, 424),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        220,
-        435,
-        (198, 117, 40, 39, 41, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104, 270, 271, 434, 424),
-    ),
-}
+    # machine: audit architecture, clone, clone3, prctl, (kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo), and the
+    # calls to refuse: (fork, vfork,) socket, setsid, setpgid, ptrace, mount, umount2, pivot_root, unshare, setns, bpf,
+    # perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup, kexec_load, process_vm_readv,
+    # process_vm_writev, pidfd_open, pidfd_send_signal
+    "x86_64": (0xC000003E, 56, 435, 157, (62, 200, 234, 129, 297),
+               (57, 58, 41, 112, 109, 101, 165, 166, 155, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246, 310, 311,
+                434, 424)),
+    "aarch64": (0xC00000B7, 220, 435, 167, (129, 130, 131, 138, 240),
+                (198, 157, 154, 117, 40, 39, 41, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104, 270, 271, 434, 424)),
+}  # fmt: skip
 
 
-def filter_calls() -> None:
-    """No new process (threads may start), and none of the calls that only an attacker of the kernel would make."""
-    architecture, clone, clone3, refused = CALLS[platform.machine()]
+def filter_calls(*, signals: bool) -> None:
+    """No new process (threads may start), and none of the calls that only an attacker would make.
+
+    The program cannot leave its session, nor outlive who started it. Without `signals` it cannot send any either:
+    where it shares its processes with the host, they would reach others.
+    """
+    architecture, clone, clone3, prctl, kills, refused = CALLS[platform.machine()]
+    refused += () if signals else kills
     program = [(LOAD, 0, 0, 4), (JUMP_EQUAL, 1, 0, architecture), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
     program += [(JUMP_AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, FAIL | EPERM)]  # the x32 numbering: another way in
     program += [(JUMP_EQUAL, 0, 1, clone3), (RETURN, 0, 0, FAIL | ENOSYS)]  # the C library then uses clone
@@ -116,6 +115,12 @@ def filter_calls() -> None:
         (JUMP_EQUAL, 0, 3, clone),
         (LOAD, 0, 0, 16),
         (JUMP_ANY_BIT, 1, 0, CLONE_THREAD),
+        (RETURN, 0, 0, FAIL | EPERM),
+    ]
+    program += [
+        (JUMP_EQUAL, 0, 3, prctl),
+        (LOAD, 0, 0, 16),
+        (JUMP_EQUAL, 0, 1, PR_SET_PDEATHSIG),
         (RETURN, 0, 0, FAIL | EPERM),
     ]
     program += [(RETURN, 0, 0, ALLOW)]
@@ -146,10 +151,11 @@ def main() -> None:
     for name, text in spec["files"].items():
         with open(name, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(text)
-    os.closerange(3, 4096)
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     limit_resources(spec)
-    filter_calls()
+    filter_calls(signals=tier == "namespaces")
+    os.write(spec["walls_stand"], b"1")
+    os.closerange(3, 4096)
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/work", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     os.execve(spec["argv"][0], spec["argv"], environment)
 

@@ -1,5 +1,6 @@
 """The door of the room: verdicts as one lazy Ray Data stage, in a pool of actors beside whatever generates."""
 
+import atexit
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ class Verifying:
     def __init__(self, recipe: Verify, save_to: Path | None = None) -> None:
         self._recipe, self._save_to = recipe, save_to
         self._verifiers: dict[str, Verifier] = {}
+        atexit.register(self.close)
         self._makers: dict[str, Callable[[], Verifier]] = {
             "math": lambda: MathVerifier(recipe.answer_forms, recipe.timeout_seconds, recipe.memory_bytes),
             "choice": lambda: ChoiceVerifier(recipe.answer_forms),
@@ -37,6 +39,11 @@ class Verifying:
         started = time.perf_counter()
         verdict = self._verifiers[verifier].verify(completion, answer, choices)
         return verdict, time.perf_counter() - started
+
+    def close(self) -> None:
+        """End the verifiers' children."""
+        for verifier in self._verifiers.values():
+            verifier.close()
 
     def verify_group(self, group: Group) -> Group:
         """Fill in status, reward, extracted and seconds of every rollout; a cut-off one is never correct."""

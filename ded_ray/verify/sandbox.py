@@ -39,6 +39,10 @@ class ProgramTimedOut(Exception):
     """Still running at the deadline; it is gone now."""
 
 
+class WallsFailed(Exception):
+    """The walls could not be built, so the program was never started."""
+
+
 class Program:
     """One program, started; `files` are written to its folder and `argv` are the arguments of a bare Python.
 
@@ -66,6 +70,9 @@ class Program:
             "memory_bytes": limits.memory_bytes,
             "disk_bytes": limits.disk_bytes,
         }
+        self._walls_stood = False
+        self._walls_stand, walls_stand = os.pipe()
+        spec["walls_stand"] = walls_stand
         (self._folder / "spec.json").write_text(json.dumps(spec))
         (self._folder / "stdin").write_bytes(stdin or b"")
         with (self._folder / "stdin").open("rb") as given:
@@ -75,8 +82,10 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={},
+                pass_fds=(walls_stand,),
                 start_new_session=True,
             )
+        os.close(walls_stand)
 
     def send(self, line: bytes) -> None:
         """Write to the program's standard input (only without a given `stdin`). Raises OSError when it is gone."""
@@ -95,9 +104,16 @@ class Program:
                     raise ProgramTimedOut
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
+                    self._check_walls()
                     break
                 received += chunk
         return bytes(received)
+
+    def _check_walls(self) -> None:
+        """Raise WallsFailed when the program ended without ever having begun."""
+        if not self._walls_stood and os.read(self._walls_stand, 1) == b"":
+            raise WallsFailed
+        self._walls_stood = True
 
     def exit_code(self, deadline: float) -> int:
         """How it ended, once its output has. Raises ProgramTimedOut."""
@@ -111,6 +127,7 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        os.close(self._walls_stand)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -125,14 +142,14 @@ class Program:
 
 
 @functools.cache
-def best_tier() -> Tier | None:
-    """The strongest isolation that works on this machine, tried once; None where there is not even the weakest."""
+def best_tier(weakest: Tier = "namespaces") -> Tier | None:
+    """The strongest isolation that works on this machine, tried once; None where there is not even the `weakest`."""
     limits = Limits(cpu_seconds=20, memory_bytes=1 << 30, disk_bytes=1 << 20)
-    tiers: tuple[Tier, ...] = ("namespaces", "limits")
+    tiers: tuple[Tier, ...] = ("namespaces", "limits") if weakest == "limits" else ("namespaces",)
     for tier in tiers if sys.platform == "linux" else ():
         with (
             Program({"p.py": "print('inside')"}, ["p.py"], b"", limits, tier) as program,
-            contextlib.suppress(ProgramTimedOut),
+            contextlib.suppress(ProgramTimedOut, WallsFailed),
         ):
             if program.read(time.monotonic() + 20) == b"inside\n":
                 return tier

@@ -1,9 +1,10 @@
 import ray
 
+from ded_ray.generate.engine import identity
 from ded_ray.generate.plan import answer, group_id
 from ded_ray.progress import Counts
-from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
-from ded_ray.records import Group, read_records
+from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine, Teacher
+from ded_ray.records import Group, read_records, to_table, write_part
 from ded_ray.tiny.problems import make_problems
 
 TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=2), sampling=Sampling(num_rollouts=3))
@@ -43,5 +44,32 @@ def test_a_group_is_known_by_what_made_it():
     [problem] = make_problems("chain", 1, (3, 6), 0)
     same = TEACHER.model_copy(update={"engine": ScriptedEngine(batch_size=7)})
     hotter = TEACHER.model_copy(update={"sampling": Sampling(temperature=1.1)})
-    assert group_id(problem, TEACHER, 0) == group_id(problem, same, 0)
-    assert len({group_id(problem, TEACHER, 0), group_id(problem, hotter, 0), group_id(problem, TEACHER, 1)}) == 3
+    assert group_id(problem, identity(TEACHER, 0)) == group_id(problem, identity(same, 0))
+    assert len({identity(TEACHER, 0), identity(hotter, 0), identity(TEACHER, 1)}) == 3
+
+
+def test_a_replayed_file_is_known_by_its_bytes(tmp_path):
+    teacher = Teacher(model="t", engine=ReplayEngine(path=str(tmp_path / "r.jsonl")))
+    (tmp_path / "r.jsonl").write_text("{}")
+    first = identity(teacher, 0)
+    (tmp_path / "r.jsonl").write_text("{} ")
+    assert identity(teacher, 0) != first
+
+
+def test_a_corrected_answer_reaches_rollouts_that_were_paid_for(ray_cluster, tmp_path):
+    problems = make_problems("chain", 6, (3, 6), 0)
+    answered(problems, tmp_path)
+    for problem in problems:
+        problem.answer, problem.student_pass_rate = "corrected", 0.5
+    groups, num_made = answered(problems, tmp_path)
+    assert num_made == 0
+    assert {(g.answer, g.student_pass_rate) for g in groups} == {("corrected", 0.5)}
+
+
+def test_groups_that_a_dying_actor_doubled_are_single_again(ray_cluster, tmp_path):
+    problems = make_problems("chain", 8, (3, 6), 0)
+    groups, _ = answered(problems, tmp_path)
+    write_part(tmp_path, to_table(groups[:3], Group))
+    again, num_made = answered(problems, tmp_path)
+    assert (again, num_made) == (groups, 0)
+    assert len(list(read_records(tmp_path, Group))) == 8

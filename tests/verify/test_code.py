@@ -1,6 +1,7 @@
 """Real programs in the real sandbox: HumanEval's references, and programs that try to get around their tests."""
 
 import json
+import os
 import re
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from conftest import shared
 
 from ded_ray.recipe import Code
+from ded_ray.verify import sandbox
 from ded_ray.verify.code import CodeVerifier, extract_program, parse_tests, same_output
 from ded_ray.verify.code_server import decode, encode
 from ded_ray.verify.sandbox import best_tier
@@ -54,6 +56,9 @@ def test_forms_of_tests():
     assert parse_tests('{"inputs": ["1", ["2", "3"]], "outputs": ["a", "b"]}') == [("1", "a"), ("2\n3", "b")]
     assert parse_tests('[{"input": "1", "output": "2"}]') == [("1", "2")]
     assert parse_tests("42") is None
+    for none in ('{"inputs": [], "outputs": []}', '{"inputs": ["1"], "outputs": []}', "[]", '{"cases": []}',
+                 '{"inputs": ["1"], "outputs": ["2"], "fn_name": "f"}', '{"inputs": "1", "outputs": "2"}'):  # fmt: skip
+        assert parse_tests(none) is None, none
     assert parse_tests("not json") is None
 
 
@@ -153,6 +158,10 @@ ATTACKERS = {
     "opens a socket": "import socket; socket.create_connection(('127.0.0.1', 22), 1)",
     "reads the environment": "import os; assert 'SECRET' in str(os.environ) + open('/proc/1/environ').read()",
     "reads files": "print(open('/etc/shadow').read())",
+    "sheds its parent": (
+        "import ctypes, os, time\nctypes.CDLL(None).prctl(1, 0, 0, 0, 0)\ntry: os.setsid()\nexcept OSError: pass\n"
+        "os.close(0); os.close(1); os.close(2)\ntime.sleep(1000)"
+    ),
     "starts threads": "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
 }
 
@@ -169,6 +178,23 @@ def test_attacks_end_in_time_and_leave_nothing_behind(verifier, name, monkeypatc
     assert not [p for p in new if "program.py" in str(p.info["cmdline"]) or "sleep" in str(p.info["cmdline"])]
     assert not list(verifier._scratch.iterdir())
     assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "correct"
+
+
+@needs_namespaces
+def test_walls_that_cannot_be_built_are_a_crash_and_not_a_wrong_answer(verifier, monkeypatch):
+    monkeypatch.setattr(sandbox, "PYTHON", "/bin/false")
+    assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "crashed"
+
+
+@pytest.mark.skipif(best_tier("limits") is None, reason="this machine cannot isolate programs: not Linux")
+def test_the_weaker_tier_is_a_choice_and_cannot_send_signals(monkeypatch):
+    monkeypatch.setattr("ded_ray.verify.code.best_tier", lambda weakest: "limits" if weakest == "limits" else None)
+    assert CodeVerifier(Code()).verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "unverifiable"
+    verifier = CodeVerifier(Code(isolation="limits"))
+    assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "correct"
+    kill = f"import os\ntry: os.kill({os.getpid()}, 0)\nexcept PermissionError: print(int(input()) * 2)"
+    assert verifier.verify(fenced(kill), DOUBLE, []).status == "correct"
+    verifier.close()
 
 
 def humaneval() -> list[dict]:
