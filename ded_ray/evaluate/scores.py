@@ -22,26 +22,24 @@ def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tup
     values = np.asarray(rates)
     means_R = np.array([values[rng.integers(len(values), size=len(values))].mean() for _ in range(resamples)])
     low, high = np.percentile(means_R, [2.5, 97.5])
-    return float(low), float(high)
+    return round(float(low), 4), round(float(high), 4)
 
 
 def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resamples: int, seed: int) -> dict[str, object]:
     """One row of scores.json. pass@1 is the mean over problems of correct / checked samples.
 
-    Cut-off samples count as not correct. Raises ValueError when not one sample could be checked.
+    Cut-off samples count as not correct. Where not one sample could be checked, pass@1 and its interval are None.
     """
     rates = pass_rates(groups)
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    if not rates:
-        raise ValueError(f"{benchmark}: not one of {len(rollouts)} samples could be checked")
-    low, high = bootstrap_interval(rates, resamples, seed)
+    low, high = bootstrap_interval(rates, resamples, seed) if rates else (None, None)
     return {
         "model": model,
         "benchmark": benchmark,
         "domain": domain,
-        "pass_at_1": round(sum(rates) / len(rates), 4),
-        "ci95_low": round(low, 4),
-        "ci95_high": round(high, 4),
+        "pass_at_1": round(sum(rates) / len(rates), 4) if rates else None,
+        "ci95_low": low,
+        "ci95_high": high,
         "cut_off_rate": round(sum(r.finish_reason == "length" for r in rollouts) / len(rollouts), 4),
         "num_problems": len(rates),
         "num_samples": len(rollouts),

@@ -65,7 +65,8 @@ def curve(points: Sequence[dict[str, float]]) -> Markup:
 
 
 def scores(rows: Sequence[dict[str, Any]]) -> Markup:
-    """pass@1 with its 95 % interval, per benchmark and model."""
+    """pass@1 with its 95 % interval, per benchmark and model; what has no score has no bar."""
+    rows = [row for row in rows if row["pass_at_1"] is not None]
     benchmarks = sorted({(row["domain"], row["benchmark"]) for row in rows})
     figure, axes = _axes(7, 2.8)
     models = [model for model in MODEL_COLOURS if any(row["model"] == model for row in rows)]

@@ -63,6 +63,9 @@ def _verdict(scores: list[dict[str, Any]]) -> list[str]:
         base = by_model.get(("base", benchmark))
         if model != "student" or base is None:
             continue
+        if student["pass_at_1"] is None or base["pass_at_1"] is None:
+            sentences.append(f"{benchmark} ({student['domain']}-domain): not one sample could be checked.")
+            continue
         change = student["pass_at_1"] - base["pass_at_1"]
         if student["ci95_low"] > base["ci95_high"]:
             how = "above its base; the intervals do not touch"

@@ -26,9 +26,10 @@ def show_run(run: Run) -> None:
     for heading in ("benchmark", "domain", "model", "pass@1", "interval", "cut off", "samples"):
         scores.add_column(heading)
     for row in sorted(run.scores(), key=lambda r: (r["domain"], r["benchmark"])):
-        scores.add_row(row["benchmark"], row["domain"], row["model"], f"{row['pass_at_1']:.3f}",
-                       f"{row['ci95_low']:.3f} - {row['ci95_high']:.3f}", f"{row['cut_off_rate']:.1%}",
-                       f"{row['num_problems']} x {row['num_samples'] // row['num_problems']}")  # fmt: skip
+        found = row["pass_at_1"] is not None
+        scores.add_row(row["benchmark"], row["domain"], row["model"], f"{row['pass_at_1']:.3f}" if found else "-",
+                       f"{row['ci95_low']:.3f} - {row['ci95_high']:.3f}" if found else "none could be checked",
+                       f"{row['cut_off_rate']:.1%}", str(row["num_samples"]))  # fmt: skip
     if run.scores():
         console.print(scores)
 
