@@ -39,7 +39,7 @@ class VerifierName(StrEnum):
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Bad input: one line, exit code 2. An interruption: one line, exit code 1. A failure: its traceback, exit code 1."""
-    from ded_ray.recipe import BadInput
+    from ded_ray.knobs import BadInput
 
     try:
         yield
@@ -169,7 +169,7 @@ def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
         import shutil
 
         from ded_ray import pipeline
-        from ded_ray.recipe import BadInput
+        from ded_ray.knobs import BadInput
         from ded_ray.recipe_file import load_recipe
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run

@@ -56,7 +56,7 @@ def ask_student(run: Run, problems: Stage) -> Stage:
             write_problems(stage, kept_problems(problems))
         return stage
     rollouts = run.stage("student_rollouts", [identity(recipe.student, recipe.seed)], [problems])
-    verdicts = run.stage("student_verdicts", [recipe.verify], [rollouts])
+    verdicts = run.stage("student_verdicts", [recipe.verify.identity()], [rollouts])
     stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
         stream_answers(
@@ -72,7 +72,7 @@ def ask_teacher(run: Run, questions: Stage) -> Stage:
 
     recipe = run.recipe
     rollouts = run.stage("teacher_rollouts", [identity(recipe.teacher, recipe.seed)], [questions])
-    verdicts = run.stage("teacher_verdicts", [recipe.verify], [rollouts])
+    verdicts = run.stage("teacher_verdicts", [recipe.verify.identity()], [rollouts])
     stage = run.stage("curated", [recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
         stream_answers(
@@ -84,7 +84,7 @@ def ask_teacher(run: Run, questions: Stage) -> Stage:
 
 def train_student(run: Run, curated: Stage) -> Stage:
     """Reward-weighted supervised fine-tuning on the kept completions."""
-    stage = run.stage("checkpoint", [run.recipe.train, run.recipe.student.model, run.recipe.seed], [curated])
+    stage = run.stage("checkpoint", [run.recipe.train.identity(), run.recipe.student.model, run.recipe.seed], [curated])
     if not stage.done:
         train_on(curated, stage, run.recipe)
     return stage
@@ -102,7 +102,11 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():
         known_by = "" if made_from else model  # the student's folder may move; its checkpoint stage says what it is
-        stage = run.stage(f"evaluate_{name}", [recipe.evaluate, recipe.verify, recipe.seed, problems, known_by], made_from)
+        stage = run.stage(
+            f"evaluate_{name}",
+            [recipe.evaluate.identity(), recipe.verify.identity(), recipe.seed, problems, known_by],
+            made_from,
+        )
         if not stage.done:
             evaluate_model(name, model, inputs.benchmarks, stage, recipe)
         stages.append(stage)
@@ -111,6 +115,6 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
 
 def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
     """scores.json and report.html."""
-    stage = run.stage("report", [run.recipe.evaluate], [checkpoint, *evaluations])
+    stage = run.stage("report", [run.recipe.evaluate.identity()], [checkpoint, *evaluations])
     if not stage.done or not all((run.folder / name).exists() for name in ("scores.json", "report.html")):
         write_results(stage, evaluations)

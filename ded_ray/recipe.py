@@ -5,20 +5,9 @@ Where a paper is silent, the default below is our choice and says so. DED is arX
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-
-class BadInput(Exception):
-    """What the user gave cannot be used. The message is one line: file, field, remedy. The command exits with 2."""
-
-
-class Knobs(BaseModel):
-    """A part of a recipe: frozen, and strict about names, so that a mistyped knob is an error and not a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
-
-
-Rate = Annotated[float, Field(ge=0, le=1)]
+from ded_ray.knobs import Knobs, Rate
 
 # ---- problems ------------------------------------------------------------------------------------------------------
 
@@ -63,6 +52,8 @@ Problems = Annotated[TinyProblems | FileProblems, Field(discriminator="kind")]
 class TransformersEngine(Knobs):
     """The embedded engine: batched, left-padded `transformers` generation, on the CPU or one GPU per worker."""
 
+    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus"})
+
     kind: Literal["transformers"] = "transformers"
     workers: PositiveInt = 1
     """Engine actors."""
@@ -89,6 +80,8 @@ class ReplayEngine(Knobs):
 
 class ScriptedEngine(Knobs):
     """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
+
+    SPEED = frozenset({"workers", "batch_size"})
 
     kind: Literal["scripted"] = "scripted"
     error_rate: Rate = 0.3
@@ -145,6 +138,8 @@ class Code(Knobs):
 
 
 class Verify(Knobs):
+    SPEED = frozenset({"workers", "num_cpus", "batch_size"})
+
     workers: PositiveInt = 1
     """Verifier actors, each with one killable child for what the fast path cannot decide."""
     num_cpus: PositiveFloat = 0.5
@@ -217,6 +212,8 @@ class DeepSpeed(Knobs):
 
 
 class Train(Knobs):
+    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures"})
+
     strategy: Annotated[Ddp | DeepSpeed, Field(discriminator="kind")] = Ddp()
     """How the model is wrapped."""
     workers: PositiveInt = 2
@@ -262,6 +259,8 @@ class Benchmark(Knobs):
 
 
 class Evaluate(Knobs):
+    SPEED = frozenset({"concurrency"})
+
     benchmarks: tuple[Benchmark, ...] = ()
     sampling: Sampling = Sampling(num_rollouts=4)
     """`num_rollouts` samples per problem."""

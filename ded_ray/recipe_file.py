@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ded_ray.recipe import BadInput, Recipe
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import Recipe
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:

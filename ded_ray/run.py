@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ded_ray.recipe import BadInput, Recipe
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import Recipe
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import stable_hash
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import BadInput, Recipe, ReplayEngine, Student, Teacher, TransformersEngine
+from ded_ray.recipe import Recipe, ReplayEngine, Student, Teacher, TransformersEngine
 from ded_ray.records import Group, Problem, Rollout, read_records, to_table
 from ded_ray.run import Stage, write_atomically
 from ded_ray.sources.check import check_prompts_fit

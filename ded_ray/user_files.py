@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ded_ray.recipe import BadInput
+from ded_ray.knobs import BadInput
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:

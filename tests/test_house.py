@@ -12,6 +12,7 @@ PACKAGE = PROJECT / "ded_ray"
 
 FLOORS = [
     {"records"},
+    {"knobs"},
     {"recipe", "recipe_file"},
     {"run", "progress", "machine", "user_files"},
     {"tiny"},
@@ -23,7 +24,7 @@ FLOORS = [
     {"cli"},
 ]
 SAME_FLOOR_ALLOWED = {"recipe", "recipe_file", "run", "progress", "machine", "user_files"}
-TORCH_ROOMS = {"train", "tiny", "generate/transformers_engine.py", "serve/app.py", "generate/plan.py"}
+TORCH_ROOMS = {"train", "tiny", "generate/transformers_engine.py"}
 
 
 def floor_of(room: str) -> int:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ded_ray.recipe import BadInput
+from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 
 PROJECT = Path(__file__).parent.parent
@@ -68,3 +68,12 @@ def test_a_bad_recipe_file_is_one_clear_line(tmp_path, text, says):
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert str(tmp_path / "r.yaml") in str(error.value)
+
+
+def test_what_only_makes_a_run_faster_makes_nothing_again():
+    before = load_recipe(QUICKSTART)
+    after = load_recipe(QUICKSTART, ["train.max_failures=9", "verify.workers=2", "teacher.engine.workers=1"])
+    assert before.train.identity() == after.train.identity()
+    assert before.verify.identity() == after.verify.identity()
+    assert before.teacher.engine.identity() == after.teacher.engine.identity()
+    assert load_recipe(QUICKSTART, ["train.batch_size=8"]).train.identity() != before.train.identity()

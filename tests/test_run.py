@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ded_ray.recipe import BadInput
+from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 from ded_ray.run import Run
 

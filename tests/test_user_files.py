@@ -2,7 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ded_ray.recipe import BadInput, FileProblems
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import FileProblems
 from ded_ray.sources.problems import read_problems
 from ded_ray.user_files import read_rows
 

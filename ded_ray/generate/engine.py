@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ded_ray.recipe import Knobs, ReplayEngine, Sampling, ScriptedEngine, Student, Teacher, TransformersEngine
+from ded_ray.knobs import Knobs
+from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine, Student, Teacher, TransformersEngine
 from ded_ray.records import Problem, Rollout, stable_hash
 
 Message = dict[str, str]
@@ -36,13 +37,9 @@ def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
     return int(stable_hash("seed", recipe_seed, problem_id, model)[:12], 16)
 
 
-SIZE_KNOBS = {"workers", "batch_size", "num_cpus", "num_gpus"}
-"""Knobs of an engine that change how fast it answers, not what."""
-
-
 def identity(who: Student | Teacher, seed: int) -> str:
     """What makes the answers of a model: its name, kind of engine, sampling, seed; for replayed ones the file's bytes."""
-    parts = [who.model, who.engine.model_dump_json(exclude=SIZE_KNOBS), who.sampling.model_dump_json(), seed]
+    parts = [who.model, who.engine.identity(), who.sampling.model_dump_json(), seed]
     if isinstance(who.engine, ReplayEngine):
         with Path(who.engine.path).open("rb") as file:
             parts.append(hashlib.file_digest(file, "sha256").hexdigest())
@@ -55,7 +52,7 @@ def make_engine(model: str, engine: Knobs) -> Engine:
         case TransformersEngine():
             from ded_ray.generate.transformers_engine import TransformersModel
 
-            return TransformersModel(model, use_gpu=engine.num_gpus > 0)
+            return TransformersModel(model, num_threads=max(1, int(engine.num_cpus)), use_gpu=engine.num_gpus > 0)
         case ReplayEngine():
             from ded_ray.generate.replay_engine import ReplayFile
 

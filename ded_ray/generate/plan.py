@@ -34,8 +34,6 @@ class Answering:
     """One engine actor."""
 
     def __init__(self, who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> None:
-        if isinstance(who.engine, TransformersEngine):
-            _use_threads(who.engine.num_cpus)
         self._engine = make_engine(who.model, who.engine)
         self._who, self._seed, self._save_to, self._counts = who, seed, save_to, counts
         self._identity = identity(who, seed)
@@ -65,12 +63,6 @@ class Answering:
             tokens=sum(r.num_tokens for r in rollouts),
             cut_off=sum(r.finish_reason == "length" for r in rollouts),
         )
-
-
-def _use_threads(num_cpus: float) -> None:
-    import torch
-
-    torch.set_num_threads(max(1, int(num_cpus)))
 
 
 def saved_groups(folder: Path, wanted: set[str]) -> dict[str, Path]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ded_ray.generate.engine import Request
-from ded_ray.recipe import BadInput, ReplayEngine
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import ReplayEngine
 from ded_ray.records import Problem, Rollout
 from ded_ray.user_files import column, read_rows
 

@@ -47,7 +47,8 @@ class SeededSampling(LogitsProcessor):
 class TransformersModel:
     """An engine. `model` is a hub name, a Hugging Face folder or tiny/NAME."""
 
-    def __init__(self, model: str, *, use_gpu: bool = False) -> None:
+    def __init__(self, model: str, *, num_threads: int = 1, use_gpu: bool = False) -> None:
+        torch.set_num_threads(num_threads)
         path = model_path(model)
         self._device = torch.device("cuda" if use_gpu else "cpu")
         dtype = torch.bfloat16 if use_gpu else torch.float32

@@ -51,12 +51,9 @@ class Endpoint:
     """One replica: a loaded model that answers waiting requests together."""
 
     def __init__(self, model: str, served_name: str, max_batch_size: int, num_threads: int, use_gpu: bool) -> None:
-        import torch
-
         from ded_ray.generate.transformers_engine import TransformersModel
 
-        torch.set_num_threads(num_threads)
-        self._engine = TransformersModel(model, use_gpu=use_gpu)
+        self._engine = TransformersModel(model, num_threads=num_threads, use_gpu=use_gpu)
         self._name, self._max_batch_size, self._created = served_name, max_batch_size, int(time.time())
 
     @app.get("/v1/models")

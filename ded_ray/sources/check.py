@@ -2,7 +2,7 @@
 
 import os
 
-from ded_ray.recipe import BadInput
+from ded_ray.knobs import BadInput
 from ded_ray.records import Problem
 from ded_ray.tiny.models import model_path
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ded_ray.recipe import BadInput, FileProblems, Problems, TinyProblems
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.tiny.problems import make_problems
 from ded_ray.user_files import as_answer, column, read_rows

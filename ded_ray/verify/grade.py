@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import BadInput, Verify
+from ded_ray.recipe import Verify
 from ded_ray.user_files import as_answer, as_text, column, read_rows
 
 ROWS_PER_BATCH = 512

@@ -9,7 +9,8 @@ from ded_ray.generate.engine import Request, group_seed
 from ded_ray.generate.replay_engine import ReplayFile, check_covers, read_completions
 from ded_ray.generate.scripted_engine import ScriptedModel
 from ded_ray.generate.transformers_engine import TransformersModel
-from ded_ray.recipe import BadInput, ReplayEngine, Sampling
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import ReplayEngine, Sampling
 from ded_ray.records import Problem
 from ded_ray.tiny.models import STUDENT, TEACHERS, model_path
 from ded_ray.tiny.problems import make_problems

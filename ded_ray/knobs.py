@@ -1,0 +1,25 @@
+"""What every part of a recipe is: frozen knobs with strict names; and the one error for what a user gave."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BadInput(Exception):
+    """What the user gave cannot be used. The message is one line: file, field, remedy. The command exits with 2."""
+
+
+class Knobs(BaseModel):
+    """A part of a recipe: frozen, and strict about names, so that a mistyped knob is an error and not a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    SPEED: ClassVar[frozenset[str]] = frozenset()
+    """Knobs that change how fast a result comes, not what it is: changing them makes nothing again."""
+
+    def identity(self) -> dict[str, Any]:
+        """All knobs that have a say in the result."""
+        return self.model_dump(mode="json", exclude=set(self.SPEED))
+
+
+Rate = Annotated[float, Field(ge=0, le=1)]
