@@ -160,5 +160,6 @@ def test_grade_carries_columns_of_any_shape(tmp_path, ray_cluster):
     graded = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["n"] for row in graded[549:552]] == [549, 0.5, 551]
     assert (graded[550]["late"], graded[550]["new"], graded[550]["mixed"], graded[551]["mixed"]) == ("x", [1], "1", "a")
+    assert graded[0]["meta"] == "{}"
     assert graded[551]["huge"] == str(1 << 70)
     assert {row["status"] for row in graded} == {"correct"}

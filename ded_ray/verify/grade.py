@@ -94,6 +94,8 @@ def _checked_copy(path: Path, folder: Path, verifier: str) -> list[Path]:
     for rows in _batches(path, verifier):
         for name in dict.fromkeys(name for row in rows for name in row):
             types[name] = _common_type(types.get(name, pa.null()), [row.get(name) for row in rows])
+    # Parquet has no type for an object that is empty in every row.
+    types = {name: pa.string() if "struct<>" in str(kind) else kind for name, kind in types.items()}
     paths = []
     for number, rows in enumerate(_batches(path, verifier)):
         columns = [_array([row.get(name) for row in rows], kind) for name, kind in types.items()]
@@ -116,8 +118,6 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         values = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
         values = [value if value is None else value.encode(errors="replace").decode() for value in values]
-    elif kind == pa.struct([]):  # an object that is always empty: Parquet has no such type
-        return pa.array([None] * len(values), pa.string())
     return pa.array(values, kind)
 
 
