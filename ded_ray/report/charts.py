@@ -82,5 +82,6 @@ def scores(rows: Sequence[dict[str, Any]]) -> Markup:
     axes.set_xticks(range(len(benchmarks)), [f"{name}\n({domain}-domain)" for domain, name in benchmarks])
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("pass@1")
-    axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    if models:
+        axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
     return _svg(figure)

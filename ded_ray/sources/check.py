@@ -14,7 +14,9 @@ def check_prompts_fit(problems: list[Problem], model: str, max_tokens: int, knob
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from transformers import AutoConfig, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # it warns of the long prompt that is reported below, in its own words
     path = model_path(model)
     try:
         tokenizer, config = AutoTokenizer.from_pretrained(path), AutoConfig.from_pretrained(path)
