@@ -44,7 +44,7 @@ def enter_namespaces() -> None:
 
 
 def build_root(spec: dict) -> None:
-    """A root in memory that holds the system read-only and a writable /work; the old root is gone afterwards."""
+    """A root in memory that holds the system read-only and a writable /program; the old root is gone afterwards."""
     root = spec["root"]
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['disk_bytes']},nr_inodes=4096")
@@ -58,13 +58,13 @@ def build_root(spec: dict) -> None:
             os.makedirs(os.path.dirname(root + path), exist_ok=True)
             open(root + path, "w").close()
             bind(path, root + path)
-    for folder in ("/work", "/tmp", "/proc", "/old"):
+    for folder in ("/program", "/tmp", "/proc", "/old"):
         os.makedirs(root + folder, exist_ok=True)
     check(
         libc.syscall({"x86_64": 155, "aarch64": 41}[platform.machine()], root.encode(), (root + "/old").encode()),
         "pivot_root",
     )
-    os.chdir("/work")
+    os.chdir("/program")
     check(libc.umount2(b"/old", MNT_DETACH), "umount")
     os.rmdir("/old")
 
@@ -156,7 +156,7 @@ def main() -> None:
     filter_calls(signals=tier == "namespaces")
     os.write(spec["walls_stand"], b"1")
     os.closerange(3, 4096)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/work", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/program", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     os.execve(spec["argv"][0], spec["argv"], environment)
 
 

@@ -130,7 +130,7 @@ FORGERS = {
         "operator.eq = lambda a, b: True\ndef double(x): return 3"
     ),
     "looks for the tests": (
-        "import os, gc, sys\ndef double(x):\n    for root in ('/proc', '/work', '/tmp', '/home', '/root'):\n"
+        "import os, gc, sys\ndef double(x):\n    for root in ('/proc', '/program', '/tmp', '/home', '/root'):\n"
         "        for folder, _, files in os.walk(root):\n            for f in files:\n                try:\n"
         "                    t = open(os.path.join(folder, f), errors='ignore').read(10000)\n"
         "                    if 'c0ffee' + '-tests' in t: return 2 * x\n                except OSError: pass\n    return 3"
