@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY = "#3b6fb6", "#d9822b", "#3a8f5c", "#9aa3ad"
+BLUE, ORANGE, GREY = "#3b6fb6", "#d9822b", "#9aa3ad"
 MODEL_COLOURS = {"base": GREY, "student": BLUE, "teacher": ORANGE}
 
 

@@ -23,7 +23,7 @@ class Verifying:
     """One verifier actor: keeps its verifiers, and their children, from batch to batch."""
 
     def __init__(self, recipe: Verify, save_to: Path | None = None) -> None:
-        self._recipe, self._save_to = recipe, save_to
+        self._save_to = save_to
         self._verifiers: dict[str, Verifier] = {}
         atexit.register(self.close)
         self._makers: dict[str, Callable[[], Verifier]] = {
