@@ -1,7 +1,7 @@
 """ded_ray: reward-guided, data-efficient reasoning distillation on Ray. A map of the rooms:
 
 pipeline.py   the whole story in order; read this first        stages.py   what its steps do
-records.py    every row that travels                           recipe.py   every knob (knobs.py, recipe_file.py)
+records.py    every row that travels                           recipe/     every knob (knobs.py, recipe_file.py)
 run.py        a run's folder, manifests, ledger                progress.py, machine.py, user_files.py
 tiny/         the embedded world: problems and tiny models
 sources/      -> Problem          generate/  Problem -> Group         verify/    Group -> Group with verdicts

@@ -119,6 +119,13 @@ def grade(
     verifier: Annotated[
         VerifierName, typer.Option(help="How completions are checked against the answers.")
     ] = VerifierName.math,
+    label: Annotated[
+        str, typer.Option(metavar="COLUMN", help="A column of known verdicts (true/false, 1/0) to compare with.")
+    ] = "",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KNOB=VALUE", help="A knob of verify or rewards, e.g. verify.timeout_seconds=5."),
+    ] = None,
 ) -> None:
     """Check completions against answers: adds status, reward, extracted and seconds to every row.
 
@@ -126,10 +133,15 @@ def grade(
     wrong, no_answer, truncated, and, for what could not be checked, timed_out, crashed, unverifiable.
     """
     with plain_errors():
-        from ded_ray.report.terminal import show_counts
+        from ded_ray.recipe_file import grade_knobs
+
+        knobs = grade_knobs(overrides)
+        from ded_ray.report.terminal import show_graded
+        from ded_ray.stages import judge_of
         from ded_ray.verify.grade import grade_file
 
-        show_counts(grade_file(file, out, verifier.value))
+        replies = out.with_name(f"{out.stem}.judge_rollouts")
+        show_graded(grade_file(file, out, verifier.value, knobs, label, *judge_of(knobs.verify, 0, replies)))
 
 
 @app.command()

@@ -18,8 +18,10 @@ class Knobs(BaseModel):
     """Knobs that change how fast a result comes, not what it is: changing them makes nothing again."""
 
     def identity(self) -> dict[str, Any]:
-        """All knobs that have a say in the result."""
-        return self.model_dump(mode="json", exclude=set(self.SPEED))
+        """All knobs that have a say in the result, those of its parts included."""
+        whole = self.model_dump(mode="json", exclude=set(self.SPEED))
+        parts = {name: value.identity() for name, value in self if isinstance(value, Knobs) and name in whole}
+        return whole | parts
 
 
 Rate = Annotated[float, Field(ge=0, le=1)]

@@ -20,16 +20,20 @@ def cpus_needed(recipe: Recipe) -> float:
     engines = [
         e.workers * e.num_cpus for e in (recipe.student.engine, recipe.teacher.engine) if isinstance(e, TransformersEngine)
     ]
-    streaming = max([1.0, *engines]) + recipe.verify.workers * recipe.verify.num_cpus + 2  # curating, reading, writing
+    verifying = recipe.verify.max_workers * recipe.verify.num_cpus
+    judge = recipe.verify.judge
+    if judge is not None:
+        verifying += judge.engine.num_cpus if isinstance(judge.engine, TransformersEngine) else 0.5
+    streaming = max([1.0, *engines]) + verifying + 3  # rewarding, curating, reading, writing
     training = recipe.train.workers * recipe.train.num_cpus + 1
-    serving = recipe.serve.replicas * recipe.serve.num_cpus + recipe.verify.workers * recipe.verify.num_cpus + 2
+    serving = recipe.serve.replicas * recipe.serve.num_cpus + verifying + 2
     return max(streaming, training, serving)
 
 
-def start_ray(recipe: Recipe | None = None) -> None:
+def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
     """Join the cluster that RAY_ADDRESS names (a submitted job has it set), else start Ray on this machine. Idempotent.
 
-    A Ray that is started here has as many logical CPUs as the recipe needs.
+    A Ray that is started here has as many logical CPUs as the recipe, or `num_cpus`, asks for.
     """
     # Ray Train looks at its workers, and takes their reports, once per interval; the default of 2 s is long for a laptop.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
@@ -42,8 +46,9 @@ def start_ray(recipe: Recipe | None = None) -> None:
         return
     local: dict[str, Any] = {}
     if not os.environ.get("RAY_ADDRESS"):
-        num_cpus = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, math.ceil(cpus_needed(recipe)) if recipe else 0)
-        local = {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
+        needed = math.ceil(cpus_needed(recipe) if recipe else num_cpus)
+        tickets = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, needed)
+        local = {"address": "local", "num_cpus": tickets, "include_dashboard": False}
     with _stderr_closed():  # Ray's core writes to it, past any Python logger, that its log level was set
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     quieten()

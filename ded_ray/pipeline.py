@@ -69,15 +69,16 @@ def ask_student(run: Run, problems: Stage) -> Stage:
 def ask_teacher(run: Run, questions: Stage) -> Stage:
     """The teacher answers what survived; its answers are verified and curated while it is still answering."""
     from ded_ray.curate.plan import curate
+    from ded_ray.verify.plan import reward
 
     recipe = run.recipe
     rollouts = run.stage("teacher_rollouts", [identity(recipe.teacher, recipe.seed)], [questions])
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity()], [rollouts])
-    stage = run.stage("curated", [recipe.curate, recipe.student.model], [verdicts])
+    stage = run.stage("curated", [recipe.rewards, recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
         stream_answers(
             "teacher", kept_problems(questions), recipe.teacher, (rollouts, verdicts, stage), Group,
-            distil=lambda groups: curate(groups, recipe.curate, recipe.student.model),
+            distil=lambda groups: curate(reward(groups, recipe.rewards), recipe.curate, recipe.student.model),
         )  # fmt: skip
     return stage
 

@@ -1,5 +1,6 @@
 """Reads a recipe: one YAML file, `--set a.b=c` overrides on top, and errors that name the file, the knob and the remedy."""
 
+import os
 import typing
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ded_ray.knobs import BadInput
-from ded_ray.recipe import Recipe
+from ded_ray.recipe import Grade, Recipe
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -34,6 +35,17 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         return Recipe.model_validate(raw)
     except ValidationError as error:
         raise BadInput(f"{path}: {_first_error(error)}") from error
+
+
+def grade_knobs(overrides: list[str] | None = None) -> Grade:
+    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top."""
+    raw: dict[str, Any] = {"verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
+    for override in overrides or []:
+        _apply_override(raw, override)
+    try:
+        return Grade.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(f"--set {_first_error(error)}") from error
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
@@ -68,7 +80,7 @@ def _first_error(error: ValidationError) -> str:
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
-        return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe.py for all")
+        return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in {"missing", "value_error"} else f" (given: {first['input']!r})"
     return f"{knob}: {message}{given}" if knob else f"{message}{given}"

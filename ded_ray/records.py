@@ -69,9 +69,12 @@ class Rollout(Record):
     mean_logprob: float | None = None  # nats per generated token; None where the engine does not say
     # verify
     status: Status | None = None
-    reward: float | None = None  # None unless checked
     extracted: str | None = None  # the answer that was found in the completion
+    isolation: str | None = None  # code only: the walls that the program ran behind
     seconds: float | None = None  # what the verdict took
+    rule_status: Status | None = None  # what the rules said, where a judge was asked as well
+    judge_status: Status | None = None  # what the judge said: correct, wrong, or unverifiable for nothing readable
+    reward: float | None = None  # None unless checked
     # curate
     advantage: float | None = None
     weight: float | None = None  # the loss weight, >= 0

@@ -7,19 +7,24 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import Recipe, ReplayEngine, Student, Teacher, TransformersEngine
-from ded_ray.records import Group, Problem, Rollout, read_records, to_table
-from ded_ray.run import Stage, write_atomically
+from ded_ray.recipe import Model, Recipe, ReplayEngine, TransformersEngine, Verify
+from ded_ray.records import CHECKED, Group, Problem, Rollout, read_records, to_table
+from ded_ray.run import Run, Stage, write_atomically
 from ded_ray.sources.check import check_prompts_fit
 from ded_ray.sources.problems import read_problems
 from ded_ray.sources.select import select
+from ded_ray.verify.judge import agreement
 
 if TYPE_CHECKING:
     from ray.data import Dataset
+
+    from ded_ray.verify.plan import Answerer
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def kept_problems(stage: Stage) -> list[Problem]:
 
 
 def stream_answers(
-    name: str, asked: list[Problem], who: Student | Teacher, stages: tuple[Stage, Stage, Stage],
+    name: str, asked: list[Problem], who: Model, stages: tuple[Stage, Stage, Stage],
     record: type[Problem] | type[Group], distil: "Callable[[Dataset], Dataset]",
 ) -> None:  # fmt: skip
     """Generate -> verify -> distil as one streaming plan, each stage's rows written as they pass, then all three sealed.
@@ -82,7 +87,6 @@ def stream_answers(
 
     from ded_ray.generate.plan import answer
     from ded_ray.progress import progress
-    from ded_ray.verify.plan import verify
 
     with progress(f"{name} answers", len(asked), "problems") as counts:
         if verdicts.done:
@@ -90,23 +94,56 @@ def stream_answers(
         else:
             folder = rollouts.folder if rollouts.done else rollouts.begin(keep=True)
             groups = answer(asked, who, recipe.seed, folder, counts)
-            groups = verify(groups, recipe.verify, save_to=verdicts.begin())
+            groups = verified(groups, last.run, save_to=verdicts.begin())
         distil(groups).write_parquet(str(last.begin()))
 
-    verified = [rollout for group in read_records(verdicts.folder, Group) for rollout in group.rollouts]
+    answers = [rollout for group in read_records(verdicts.folder, Group) for rollout in group.rollouts]
     num_groups = sum(1 for _ in read_records(verdicts.folder, Group))
     if not rollouts.done:
-        rollouts.seal("groups", len(asked), Counter(), num_groups, num_rollouts=len(verified),
-                      num_tokens=sum(r.num_tokens for r in verified))  # fmt: skip
+        rollouts.seal("groups", len(asked), Counter(), num_groups, num_rollouts=len(answers),
+                      num_tokens=sum(r.num_tokens for r in answers))  # fmt: skip
     if not verdicts.done:
-        statuses = Counter(str(rollout.status) for rollout in verified)
-        verdicts.seal("groups", len(asked), Counter(), num_groups, statuses=dict(statuses))
+        verdicts.seal("groups", len(asked), Counter(), num_groups, **verdict_counts(answers))
     if record is Problem:
         found = [problem.dropped_because for problem in read_records(last.folder, Problem)]
         _seal_marked(last, "problems", len(asked), Counter(found))
     else:
         found = [r.dropped_because for group in read_records(last.folder, Group) for r in group.rollouts]
-        _seal_marked(last, "rollouts", len(verified), Counter(found))
+        _seal_marked(last, "rollouts", len(answers), Counter(found))
+
+
+def verified(groups: "Dataset", run: Run, save_to: Path | None = None) -> "Dataset":
+    """Groups with verdicts, the rules' first and then, where the recipe has one, the judge's. Lazy."""
+    from ded_ray.verify.plan import judge, verify
+
+    knobs = run.recipe.verify
+    make_answerer, resources = judge_of(knobs, run.recipe.seed, run.folder / "judge_rollouts")
+    if knobs.judge is None or make_answerer is None:
+        return verify(groups, knobs, save_to)
+    return judge(verify(groups, knobs), knobs.judge, make_answerer, resources, save_to)
+
+
+def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Answerer] | None, dict[str, float]]":
+    """What makes the judge's answerer, and the resources it needs; (None, {}) without a judge.
+
+    Its replies are saved in a folder of their own, so that none is paid for twice.
+    """
+    if knobs.judge is None:
+        return None, {}
+    from ded_ray.generate.plan import Answering, engine_resources, saved_groups
+
+    replies.mkdir(exist_ok=True)
+    return partial(Answering, knobs.judge, seed, replies, None, saved_groups(replies)), engine_resources(knobs.judge.engine)
+
+
+def verdict_counts(rollouts: list[Rollout]) -> dict[str, Any]:
+    """For the ledger: how many rollouts got which status, behind which walls programs ran, how far a judge agreed."""
+    counts: dict[str, Any] = {"statuses": dict(Counter(str(rollout.status) for rollout in rollouts))}
+    if walls := Counter(rollout.isolation for rollout in rollouts if rollout.isolation):
+        counts["isolation"] = dict(walls)
+    if judged := agreement(rollouts):
+        counts["judge"] = judged
+    return counts
 
 
 def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None]) -> None:
@@ -144,7 +181,6 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     from ded_ray.evaluate.ask import ask
     from ded_ray.progress import progress
     from ded_ray.serve.app import served
-    from ded_ray.verify.plan import verify
 
     knobs, folder = recipe.evaluate, stage.begin()
     num_problems = sum(map(len, benchmarks.values()))
@@ -156,11 +192,11 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     ):
         for benchmark, problems in benchmarks.items():
             groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
-            verified = verify(ray.data.from_arrow(to_table(groups, Group)), recipe.verify)
-            rows = [Group.from_row(row) for row in verified.take_all()]
+            checked = verified(ray.data.from_arrow(to_table(groups, Group)), stage.run)
+            rows = [Group.from_row(row) for row in checked.take_all()]
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
             rollouts += [rollout for group in rows for rollout in group.rollouts]
-    reasons: Counter[str | None] = Counter(rollout.status if rollout.reward is None else None for rollout in rollouts)
+    reasons: Counter[str | None] = Counter(None if r.status in CHECKED else r.status for r in rollouts)
     _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons)
 
 

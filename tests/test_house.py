@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "ded_ray"
 
 FLOORS = [
-    {"records"},
+    {"records", "thinking"},
     {"knobs"},
     {"recipe", "recipe_file"},
     {"run", "progress", "machine", "user_files"},

@@ -19,7 +19,9 @@ def curate_group(group: Group, knobs: Curate, encode: Encode) -> Group:
     """Fill in advantage, weight and dropped_because of every rollout. A rollout without a reason is kept."""
     checked = group.checked
     rewards = [rollout.reward or 0.0 for rollout in checked]
-    for rollout, advantage, weight in zip(checked, advantages(rewards), weights(rewards, knobs.weights), strict=True):
+    corrects = [rollout.status == "correct" for rollout in checked]
+    loss_weights = weights(rewards, corrects, knobs.weights)
+    for rollout, advantage, weight in zip(checked, advantages(rewards), loss_weights, strict=True):
         rollout.advantage, rollout.weight = advantage, weight
     token_ids = [encode(rollout.completion) for rollout in group.rollouts]
     for rollout, ids in zip(group.rollouts, token_ids, strict=True):

@@ -2,18 +2,7 @@
 
 from ded_ray.recipe import Quality
 from ded_ray.records import Rollout
-
-
-def think_is_paired(completion: str) -> bool:
-    """No think tags at all, or one pair in the right order.
-
-    A completion may also start inside the thinking part, when the chat template opened it: then only the closing
-    tag is there.
-    """
-    opening, closing = completion.count("<think>"), completion.count("</think>")
-    if closing > 1 or opening > closing:
-        return False
-    return opening == 0 or completion.index("<think>") < completion.index("</think>")
+from ded_ray.thinking import think_is_paired
 
 
 def reason_to_drop(rollout: Rollout, num_tokens: int, quality: Quality) -> str | None:

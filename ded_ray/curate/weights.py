@@ -32,11 +32,11 @@ def advantages(rewards: Sequence[float]) -> list[float]:
     return [(reward - mean) / (deviation + EPSILON) for reward in rewards]
 
 
-def weights(rewards: Sequence[float], knobs: Weights) -> list[float]:
+def weights(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) -> list[float]:
     """One weight >= 0 per reward.
 
     softmax: exp(A / tau) / sum x G, so the weights of a group sum to its size G; relu: max(A, 0); none: 1.
-    A uniform group follows the policy `uniform_group` instead: `one_if_correct` (1 where the reward is positive, else
+    A uniform group follows the policy `uniform_group` instead: `one_if_correct` (1 where the answer is correct, else
     0), `one`, or `drop` (all 0). With the map `none` there is no ranking to miss, and every weight is 1.
     """
     if knobs.map == "none":
@@ -47,7 +47,7 @@ def weights(rewards: Sequence[float], knobs: Weights) -> list[float]:
                 return [1.0] * len(rewards)
             case "drop":
                 return [0.0] * len(rewards)
-        return [float(reward > 0) for reward in rewards]
+        return [float(correct) for correct in corrects]
     relative = advantages(rewards)
     if knobs.map == "relu":
         return [max(a, 0.0) for a in relative]

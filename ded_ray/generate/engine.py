@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ded_ray.knobs import Knobs
-from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine, Student, Teacher, TransformersEngine
+from ded_ray.recipe import Model, ReplayEngine, Sampling, ScriptedEngine, TransformersEngine
 from ded_ray.records import Problem, Rollout, stable_hash
 
 Message = dict[str, str]
@@ -37,7 +37,7 @@ def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
     return int(stable_hash("seed", recipe_seed, problem_id, model)[:12], 16)
 
 
-def identity(who: Student | Teacher, seed: int) -> str:
+def identity(who: Model, seed: int) -> str:
     """What makes the answers of a model: its name, kind of engine, sampling, seed; for replayed ones the file's bytes."""
     parts = [who.model, who.engine.identity(), who.sampling.model_dump_json(), seed]
     if isinstance(who.engine, ReplayEngine):

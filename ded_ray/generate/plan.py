@@ -15,8 +15,8 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset
 
 from ded_ray.generate.engine import Request, group_seed, identity, make_engine
-from ded_ray.recipe import ReplayEngine, Student, Teacher, TransformersEngine
-from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table, write_part
+from ded_ray.recipe import Engine, Model, ReplayEngine, TransformersEngine
+from ded_ray.records import Group, Problem, Rollout, read_records, stable_hash, to_table, write_part
 
 BATCHES_IN_FLIGHT = 2
 """Per engine actor: one being answered, one waiting beside it."""
@@ -31,21 +31,30 @@ def group_id(problem: Problem, identity: str) -> str:
 
 
 class Answering:
-    """One engine actor."""
+    """One engine actor. `saved` are groups of earlier runs that it need not make again, by id; `counts` may be None."""
 
-    def __init__(self, who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> None:
+    def __init__(self, who: Model, seed: int, save_to: Path, counts: Any, saved: dict[str, Path] | None = None) -> None:
         self._engine = make_engine(who.model, who.engine)
         self._who, self._seed, self._save_to, self._counts = who, seed, save_to, counts
-        self._identity = identity(who, seed)
+        self._identity, self._saved = identity(who, seed), saved or {}
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        problems = [Problem.from_row(row) for row in batch.to_pylist()]
-        requests = [self._request(problem) for problem in problems]
-        groups = [self._group(request, rollouts) for request, rollouts in self._engine.generate(requests)]
-        table = to_table(groups, Group)
-        write_part(self._save_to, table)
-        self._report([r for group in groups for r in group.rollouts], len(groups))
-        yield table
+        yield to_table(self.answer([Problem.from_row(row) for row in batch.to_pylist()]), Group)
+
+    def answer(self, problems: list[Problem]) -> list[Group]:
+        """One group per problem, in any order; the new ones are saved before they are returned."""
+        by_id = {group_id(problem, self._identity): problem for problem in problems}
+        files = sorted({self._saved[name] for name in by_id if name in self._saved})
+        groups = [group for file in files for group in read_records(file, Group) if group.group_id in by_id]
+        for group in groups:
+            del by_id[group.group_id]
+        if by_id:
+            requests = [self._request(problem) for problem in by_id.values()]
+            made = [self._group(request, rollouts) for request, rollouts in self._engine.generate(requests)]
+            write_part(self._save_to, to_table(made, Group))
+            self._report([rollout for group in made for rollout in group.rollouts], len(made))
+            groups += made
+        return groups
 
     def _request(self, problem: Problem) -> Request:
         seed = group_seed(self._seed, problem.problem_id, self._who.model)
@@ -57,6 +66,8 @@ class Answering:
         return Group.of(problem, group_id(problem, self._identity), self._who.model, rollouts)
 
     def _report(self, rollouts: list[Rollout], num_groups: int) -> None:
+        if self._counts is None:
+            return
         self._counts.add.remote(
             done=num_groups,
             rollouts=len(rollouts),
@@ -65,8 +76,8 @@ class Answering:
         )
 
 
-def saved_groups(folder: Path, wanted: set[str]) -> dict[str, Path]:
-    """The file of every wanted group that an earlier run finished. Removes what a kill left half-written or doubled."""
+def saved_groups(folder: Path, wanted: set[str] | None = None) -> dict[str, Path]:
+    """The file of every (wanted) group that an earlier run finished. Removes what a kill left half-written or doubled."""
     saved: dict[str, Path] = {}
     for path in sorted(folder.glob(".part-*")):
         path.unlink()
@@ -80,11 +91,11 @@ def saved_groups(folder: Path, wanted: set[str]) -> dict[str, Path]:
                 continue
             path = write_part(folder, rest)
             names = rest["group_id"].to_pylist()
-        saved |= {name: path for name in names if name in wanted}
+        saved |= {name: path for name in names if wanted is None or name in wanted}
     return saved
 
 
-def answer(problems: list[Problem], who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> Dataset:
+def answer(problems: list[Problem], who: Model, seed: int, save_to: Path, counts: Any) -> Dataset:
     """One group per problem: those that `save_to` already holds are read, the others are generated. Lazy.
 
     `counts` is a progress actor's handle; groups that are merely read are reported to it at once.
@@ -112,12 +123,10 @@ def only_wanted(table: pa.Table, wanted: dict[str, Problem]) -> pa.Table:
     return to_table(kept, Group)
 
 
-def _generate(problems: list[Problem], who: Student | Teacher, seed: int, save_to: Path, counts: Any) -> Dataset:
+def _generate(problems: list[Problem], who: Model, seed: int, save_to: Path, counts: Any) -> Dataset:
     engine = who.engine
     batch_size = 64 if isinstance(engine, ReplayEngine) else engine.batch_size
     workers = 1 if isinstance(engine, ReplayEngine) else engine.workers
-    gpus = engine.num_gpus if isinstance(engine, TransformersEngine) else 0
-    cpus = engine.num_cpus if isinstance(engine, TransformersEngine) else 0.5
     # One block per batch, so that the first groups reach the verifiers while the others are still being made.
     tables = [to_table(problems[i : i + batch_size], Problem) for i in range(0, len(problems), batch_size)]
     return ray.data.from_arrow(tables).map_batches(
@@ -126,6 +135,12 @@ def _generate(problems: list[Problem], who: Student | Teacher, seed: int, save_t
         batch_size=batch_size,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT),
-        num_cpus=cpus,
-        num_gpus=gpus,
+        **engine_resources(engine),
     )
+
+
+def engine_resources(engine: Engine) -> dict[str, float]:
+    """What one actor with this engine asks of Ray."""
+    if isinstance(engine, TransformersEngine):
+        return {"num_cpus": engine.num_cpus, "num_gpus": engine.num_gpus}
+    return {"num_cpus": 0.5}

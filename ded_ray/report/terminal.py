@@ -1,13 +1,12 @@
 """What a run looks like on a terminal: its plan, its ledger, its scores."""
 
-from collections import Counter
-
 from rich.console import Console
 from rich.table import Table
 
 from ded_ray.recipe import Recipe
-from ded_ray.records import Problem
+from ded_ray.records import CHECKED, Problem
 from ded_ray.run import Run
+from ded_ray.verify.grade import Summary
 
 console = Console()
 
@@ -60,12 +59,33 @@ def _rollouts(num_problems: int, num_rollouts: int, max_tokens: int) -> str:
     return f"{num_problems} x {num_rollouts} = {total} rollouts, {total * max_tokens} tokens"
 
 
-def show_counts(counts: Counter[str]) -> None:
-    """Statuses of graded rows, the most frequent first."""
-    table = Table(title=f"{counts.total()} rows")
-    table.add_column("status")
-    table.add_column("rows", justify="right")
-    table.add_column("share", justify="right")
-    for status, count in counts.most_common():
-        table.add_row(status, str(count), f"{count / counts.total():.2%}")
+def show_graded(summary: Summary) -> None:
+    """Statuses of graded rows, the most frequent first; agreement with labels and judge; what took longest."""
+    total = summary.statuses.total()
+    labelled = {status for status, _ in summary.labels}
+    table = Table(title=f"{total} rows")
+    for heading in ("status", "rows", "share", *(("label true", "label false") if labelled else ())):
+        table.add_column(heading, justify="left" if heading == "status" else "right")
+    for status, count in summary.statuses.most_common():
+        by_label = [str(summary.labels[status, truth]) for truth in (True, False)] if labelled else []
+        table.add_row(status, str(count), f"{count / total:.2%}", *by_label)
     console.print(table)
+    if labelled:
+        checked = {pair: count for pair, count in summary.labels.items() if pair[0] in CHECKED}
+        agreed = sum(count for (status, truth), count in checked.items() if (status == "correct") == truth)
+        share = f" ({agreed / sum(checked.values()):.2%})" if checked else ""
+        print_line(f"agrees with the label on {agreed} of {sum(checked.values())} checked rows{share}")
+    if summary.isolation:
+        print_line("programs ran behind: " + ", ".join(f"{walls} ({n})" for walls, n in summary.isolation.items()))
+    if summary.judged:
+        ruled = {pair: n for pair, n in summary.judged.items() if pair[0] in CHECKED and pair[1] in CHECKED}
+        agreed = sum(n for (rule, judged), n in ruled.items() if (rule == "correct") == (judged == "correct"))
+        print_line(f"the judge was asked {summary.judged.total()} times and agrees with the rules on {agreed} of the "
+                   f"{sum(ruled.values())} that they had decided")  # fmt: skip
+    if summary.slowest:
+        rows = ", ".join(f"row {row} ({seconds:.2f} s, {status})" for seconds, row, status in summary.slowest)
+        print_line(f"slowest: {rows}")
+
+
+def print_line(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)

@@ -1,11 +1,14 @@
 """Where a recipe's problems come from. All of a source is read and checked before anything is written or paid for."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ded_ray.knobs import BadInput
 from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
+from ded_ray.sources.choices import letter, read_options, shown, shuffled
 from ded_ray.tiny.problems import make_problems
 from ded_ray.user_files import as_answer, column, read_rows
 
@@ -32,37 +35,66 @@ def read_problems(source: Problems) -> list[Problem]:
 
 
 def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
+    seen: Counter[str] = Counter()
     for number, (where, row) in enumerate(read_rows(source.path)):
         if number == source.limit:
             return
-        yield where, _problem(source, row, where)
+        yield where, _problem(source, row, where, seen)
 
 
-def _problem(source: FileProblems, row: dict[str, Any], where: str) -> Problem:
+def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counter[str]) -> Problem:
     prompt = column(row, source.prompt_column, where, "problems.prompt_column")
     if not isinstance(prompt, str):
         raise BadInput(
             f"{where}: `{source.prompt_column}` is a {type(prompt).__name__}, not a text; set problems.prompt_column"
         )
-    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier)
     if not prompt.strip():
         raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
-    if source.answer_after is not None:
-        if source.answer_after not in answer:
-            raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")
-        answer = answer.rsplit(source.answer_after, 1)[1].strip()
-    id_column = source.id_column or ("problem_id" if row.get("problem_id") is not None else None)
-    problem_id = str(column(row, id_column, where, "problems.id_column")) if id_column else stable_hash(prompt)
-    choices = column(row, source.choices_column, where, "problems.choices_column") if source.choices_column else []
-    if not isinstance(choices, list):
-        raise BadInput(
-            f"{where}: `{source.choices_column}` is a {type(choices).__name__}, not a list of options; make it one"
-        )
+    problem_id = _problem_id(source, row, where, prompt, seen)
+    answer, choices = _answer(source, row, where), []
+    if source.choices_column:
+        choices, answer = _choices(source, row, where, answer, problem_id)
+        prompt = shown(prompt, choices)
     return Problem(
         problem_id=problem_id,
         prompt=prompt,
         answer=answer,
         verifier=source.verifier,
         source=source.path,
-        choices=[str(choice) for choice in choices],
+        choices=choices,
     )
+
+
+def _problem_id(source: FileProblems, row: dict[str, Any], where: str, prompt: str, seen: Counter[str]) -> str:
+    """The row's own id, else a hash of what is asked; rows that ask the same get numbers, and are told apart later."""
+    id_column = source.id_column or ("problem_id" if row.get("problem_id") is not None else None)
+    if id_column:
+        return str(column(row, id_column, where, "problems.id_column"))
+    # MMLU asks "which of the following" with ever other options.
+    hashed = stable_hash(prompt, row.get(source.choices_column)) if source.choices_column else stable_hash(prompt)
+    seen[hashed] += 1
+    return hashed if seen[hashed] == 1 or source.one_row_per == "rollout" else f"{hashed}-{seen[hashed]}"
+
+
+def _answer(source: FileProblems, row: dict[str, Any], where: str) -> str:
+    if source.verifier == "code" and source.answer_column not in row and {"test", "entry_point"} <= row.keys():
+        tests = {"test": row["test"], "entry_point": row["entry_point"], "prompt": row[source.prompt_column]}
+        return json.dumps(tests)
+    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier)
+    if source.answer_after is not None:
+        if source.answer_after not in answer:
+            raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")
+        answer = answer.rsplit(source.answer_after, 1)[1].strip()
+    return answer
+
+
+def _choices(source: FileProblems, row: dict[str, Any], where: str, answer: str, problem_id: str) -> tuple[list[str], str]:
+    """The options in the order in which they are shown, and the answer in terms of that order."""
+    name = source.choices_column or ""
+    options = read_options(column(row, name, where, "problems.choices_column"))
+    if options is None:
+        raise BadInput(f"{where}: `{name}` is not a list of 1 to 26 options; make it one")
+    texts, labels = options
+    if answer in labels:
+        answer = letter(labels.index(answer))
+    return (texts, answer) if source.choices_seed is None else shuffled(texts, answer, source.choices_seed, problem_id)

@@ -1,17 +1,22 @@
-"""A killable child process that answers JSON lines: whatever happens in it, the parent has a verdict in time.
+"""A killable child that answers JSON lines: whatever happens in it, the parent has a verdict in time.
 
-No signals, no threads, no pickle: the parent waits on a pipe with a deadline, kills the child's whole process group
-when it passes, and starts a new child for the next question.
+No alarms, no threads, no pickle. The child is a pair: a *nursery* that has imported what is slow to import and never
+touches a question, and its fork, the *worker*, that answers. The parent waits on a pipe with a deadline and kills the
+worker's process group when it passes; the nursery has the next worker ready within milliseconds. When the parent is
+gone, however it went, the nursery ends its worker and itself.
 """
 
 import contextlib
 import json
+import math
 import os
-import selectors
+import resource
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,85 +25,157 @@ START_TIMEOUT_SECONDS = 60
 
 
 class ChildTimedOut(Exception):
-    """No answer before the deadline; the child is gone."""
+    """No answer before the deadline, or no CPU time left; that worker is gone."""
 
 
 class ChildCrashed(Exception):
-    """The child died or failed (out of memory, recursion too deep, a bug of a library)."""
+    """The worker died or failed (out of memory, recursion too deep, a bug of a library)."""
 
 
 class Child:
-    """Runs `python -m MODULE MEMORY_BYTES` when first asked; see `serve` for the child's side."""
+    """`python -m MODULE MEMORY_BYTES CPU_SECONDS`, started at once and waited for when first asked; see `serve`.
 
-    def __init__(self, module: str, memory_bytes: int) -> None:
-        self._command = [sys.executable, "-m", module, str(memory_bytes)]
-        self._process: subprocess.Popen[bytes] | None = None
+    MEMORY_BYTES is the address space that a question may take on top of what the imports have; CPU_SECONDS is per
+    question.
+    """
+
+    _nursery: subprocess.Popen[bytes]
+    _worker: int | None  # its process id, once it is known to be ready
+    _received: bytearray  # of the child's output, what is not yet a whole line
+
+    def __init__(self, module: str, memory_bytes: int, cpu_seconds: float) -> None:
+        self._command = [sys.executable, "-m", module, str(memory_bytes), str(math.ceil(cpu_seconds))]
+        self._start()
 
     def ask(self, question: dict[str, Any], timeout_seconds: float) -> Any:
-        """The child's answer to one question. Raises ChildTimedOut or ChildCrashed; the next ask starts afresh."""
-        process = self._process or self._start()
-        assert process.stdin is not None
+        """The worker's answer to one question. Raises ChildTimedOut or ChildCrashed; the next ask gets a new worker."""
+        if self._nursery.poll() is not None:
+            self.stop()
+            self._start()
+        if self._worker is None:
+            self._await_worker()
+        deadline = time.monotonic() + timeout_seconds
+        assert self._nursery.stdin is not None
         try:
-            process.stdin.write(json.dumps(question).encode() + b"\n")
-            process.stdin.flush()
+            self._nursery.stdin.write(json.dumps(question).encode() + b"\n")
+            self._nursery.stdin.flush()
         except OSError as error:
             self.stop()
-            raise ChildCrashed(str(error)) from error
-        reply = self._read_line(timeout_seconds)
+            raise ChildCrashed("the child died") from error
+        reply = self._read_reply(deadline)
+        if reply is None:
+            self._kill_worker()
+            raise ChildTimedOut
+        if "died_of" in reply:
+            self._worker = None
+            raise ChildTimedOut if reply["died_of"] == -signal.SIGXCPU else ChildCrashed("the worker died")
         if "error" in reply:
             raise ChildCrashed(reply["error"])
         return reply["answer"]
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
+    def stop(self) -> None:
+        """Kill the child and all that it started; it can be asked again, and then starts afresh."""
+        self._kill_worker()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._nursery.pid, signal.SIGKILL)
+        self._nursery.wait()
+        for pipe in (self._nursery.stdin, self._nursery.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _start(self) -> None:
+        self._worker = None
+        self._received = bytearray()
+        self._nursery = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._read_line(START_TIMEOUT_SECONDS)
-        return self._process
 
-    def _read_line(self, timeout_seconds: float) -> dict[str, Any]:
-        assert self._process is not None and self._process.stdout is not None
-        deadline, received = time.monotonic() + timeout_seconds, b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while not received.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    self.stop()
-                    raise ChildTimedOut
-                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+    def _await_worker(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while self._worker is None:  # before the next one is ready come the last words of, and about, a killed one
+            reply = self._read_reply(deadline)
+            if reply is None:
+                self.stop()
+                raise ChildCrashed("the child did not start")
+            self._worker = reply.get("ready")
+
+    def _read_reply(self, deadline: float) -> dict[str, Any] | None:
+        """The next line that is JSON; None at the deadline. Raises ChildCrashed when the nursery is gone."""
+        assert self._nursery.stdout is not None
+        output, arrived = self._nursery.stdout.fileno(), select.poll()
+        arrived.register(output, select.POLLIN)
+        while True:
+            line, newline, rest = self._received.partition(b"\n")
+            if newline:
+                self._received = rest
+                with contextlib.suppress(ValueError):  # a killed worker may leave half a line
+                    return json.loads(line)
+            elif not arrived.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                return None
+            else:
+                chunk = os.read(output, 1 << 16)
                 if not chunk:
                     self.stop()
                     raise ChildCrashed("the child died")
-                received += chunk
-        return json.loads(received)
+                self._received += chunk
 
-    def stop(self) -> None:
-        """Kill the child and all that it started."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
-        self._process = None
+    def _kill_worker(self) -> None:
+        if self._worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._worker, signal.SIGKILL)
+        self._worker = None
 
 
-def serve(answer_one: Any) -> None:
-    """The child's side: say ready, then answer one JSON line with one JSON line until the parent goes away.
-
-    Limits its own memory first. What libraries print goes to standard error, never between the answers.
-    """
+def serve(answer_one: Callable[[dict[str, Any]], Any]) -> None:
+    """The child's side, called once all imports are done: one worker after the other, until the parent goes away."""
     replies = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    _limit_memory(int(sys.argv[1]))
-    print(json.dumps({"answer": "ready"}), file=replies)
+    os.dup2(2, 1)  # what libraries print never comes between the answers
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    events = select.poll()
+    events.register(0, 0)  # only its end is waited for; the worker reads it
+    events.register(woken, select.POLLIN)
+    while True:
+        worker = os.fork()
+        if worker == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _work(answer_one, replies)
+            os._exit(0)
+        died, status = 0, 0
+        while not died:
+            happened = dict(events.poll())
+            if woken in happened:
+                os.read(woken, 4096)
+            if 0 in happened:
+                for kill in (os.kill, os.killpg):
+                    with contextlib.suppress(ProcessLookupError):
+                        kill(worker, signal.SIGKILL)
+                os._exit(0)
+            died, status = os.waitpid(worker, os.WNOHANG)
+        print("\n" + json.dumps({"died_of": os.waitstatus_to_exitcode(status)}), file=replies)
+
+
+def _work(answer_one: Callable[[dict[str, Any]], Any], replies: Any) -> None:
+    """The worker: forget what was meant for an earlier one, say ready, then answer line by line."""
+    os.setpgid(0, 0)
+    memory_bytes, cpu_seconds = int(sys.argv[1]), int(sys.argv[2])
+    _limit_memory(memory_bytes)
+    os.set_blocking(0, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.read(0, 1 << 16):
+            pass
+    os.set_blocking(0, True)
+    print(json.dumps({"ready": os.getpid()}), file=replies)
     for line in sys.stdin:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds, -1))
         try:
             reply = {"answer": answer_one(json.loads(line))}
         except BaseException as error:  # the boundary: whatever a hostile answer raises, TimeoutException included
@@ -109,8 +186,6 @@ def serve(answer_one: Any) -> None:
 def _limit_memory(memory_bytes: int) -> None:
     if not sys.platform.startswith("linux"):
         return  # RLIMIT_AS cannot be relied on elsewhere; the deadline still holds
-    import resource
-
     with Path("/proc/self/statm").open() as statm:
         used = int(statm.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))

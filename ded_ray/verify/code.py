@@ -1,148 +1,104 @@
-"""Verdicts on programs: tests on standard input and output, or a data set's own test function.
+"""Verdicts on programs: found in the completion, run in the sandbox, and held against tests (code_tests.py)."""
 
-The reference is a JSON object: {"inputs": [...], "outputs": [...]} (APPS, TACO), {"cases": [{"input", "output"}, ...]}
-or a bare list of such cases (LiveCodeBench, Codeforces), or {"test": "def check(candidate): ...", "entry_point": "f",
-"prompt": "..."} (HumanEval; the prompt's own functions are helpers of both sides).
-"""
-
-import json
+import math
 import re
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, dataclass
-from decimal import Decimal, InvalidOperation
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ded_ray.recipe import Code
+from ded_ray.thinking import final_part
 from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
-from ded_ray.verify.extract import final_part
-from ded_ray.verify.sandbox import Limits, Program, ProgramTimedOut, WallsFailed, best_tier
+from ded_ray.verify.code_tests import Calls, Cases, FunctionTests, parse_tests, same_output
+from ded_ray.verify.sandbox import Limits, Program, ProgramTimedOut, WallsFailed, find_walls
 from ded_ray.verify.verdict import Verdict
 
-_FENCE = re.compile(r"^```(?:python3?|py)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]{0,8}```([^\n`]*)$", re.MULTILINE)
+_LANGUAGES = {"python", "python3", "py"}
 
 
 def extract_program(completion: str) -> str | None:
-    """The last fenced block after the thinking part, else all of that part; None when there is nothing.
+    """The last fenced block of Python after the thinking part, else the last that names no language, else all of that part.
 
-    An opened fence that never closes is no program: the model had not finished it.
+    None when there is nothing, and when an opened fence never closes: the model had not finished its program.
     """
     text = final_part(completion)
-    blocks = _FENCE.findall(text)
-    if blocks:
+    labelled, unlabelled, opened = [], [], None
+    for fence in _FENCE.finditer(text):
+        if opened is None:
+            opened = fence
+        else:
+            language = opened.group(1).strip().lower()
+            if language in _LANGUAGES:
+                labelled.append(text[opened.end() + 1 : fence.start()])
+            elif not language:
+                unlabelled.append(text[opened.end() + 1 : fence.start()])
+            opened = None
+    if opened is None and (blocks := labelled or unlabelled):  # what stands in an unlabelled one is often an output
         return blocks[-1]
     return text if text.strip() and "```" not in text else None
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionTests:
-    tests: str
-    entry_point: str
-    prompt: str
-
-
-Cases = list[tuple[str, str]]
-
-
-def parse_tests(answer: str) -> Cases | FunctionTests | None:
-    """What a reference asks for; None when it is none of the known forms."""
-    try:
-        found = json.loads(answer)
-    except ValueError:
-        return None
-    if isinstance(found, dict) and "test" in found and "entry_point" in found:
-        return FunctionTests(str(found["test"]), str(found["entry_point"]), str(found.get("prompt", "")))
-    if isinstance(found, dict) and "inputs" in found and "outputs" in found:
-        inputs, outputs = found["inputs"], found["outputs"]
-        # `fn_name` asks for a function called with the inputs: not a form that is known here.
-        if "fn_name" in found or not (isinstance(inputs, list) and isinstance(outputs, list)) or len(inputs) != len(outputs):
-            return None
-        return [(_text(i), _text(o)) for i, o in zip(inputs, outputs, strict=True)] or None
-    cases = found.get("cases") if isinstance(found, dict) else found
-    if isinstance(cases, list) and cases and all(isinstance(c, dict) and {"input", "output"} <= c.keys() for c in cases):
-        return [(_text(case["input"]), _text(case["output"])) for case in cases]
-    return None
-
-
-def _text(value: Any) -> str:
-    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def same_output(printed: str, wanted: str) -> bool:
-    """Equal line by line and word by word; two numbers are equal by value (1.0 and 1), never nearly."""
-    lines = [[line.split() for line in text.strip().splitlines()] for text in (printed, wanted)]
-    return len(lines[0]) == len(lines[1]) and all(
-        len(a) == len(b) and all(x == y or _same_number(x, y) for x, y in zip(a, b, strict=True))
-        for a, b in zip(*lines, strict=True)
-    )
-
-
-def _same_number(first: str, second: str) -> bool:
-    if len(first) > 50 or len(second) > 50:
-        return False
-    try:
-        return Decimal(first) == Decimal(second)
-    except InvalidOperation:
-        return False
 
 
 class CodeVerifier:
     """Runs programs only in the sandbox; where a machine has none, every verdict is `unverifiable`."""
 
     def __init__(self, knobs: Code) -> None:
-        self._knobs, self._tier = knobs, best_tier(knobs.isolation)
-        self._limits = Limits(int(knobs.timeout_seconds) + 1, knobs.memory_bytes, knobs.disk_bytes)
-        self._harness = Child("ded_ray.verify.code_harness", 2 * knobs.memory_bytes)
+        self._knobs, self._walls = knobs, find_walls(knobs)
+        wall_seconds = knobs.timeout_seconds
+        self._limits = Limits(math.ceil(wall_seconds), knobs.memory_bytes, knobs.disk_bytes, wall_seconds)
+        self._harness = Child("ded_ray.verify.code_harness", 2 * knobs.memory_bytes, wall_seconds + 1)
         self._scratch = Path(tempfile.mkdtemp(prefix="ded_ray-"))
 
     def verify(self, completion: str, answer: str, choices: list[str]) -> Verdict:
         tests = parse_tests(answer)
-        if tests is None or self._tier is None:
+        if tests is None or self._walls is None:
             return Verdict("unverifiable")
         program = extract_program(completion)
         if program is None:
             return Verdict("no_answer")
+        walls = self._walls.tier
         try:
-            if isinstance(tests, FunctionTests):
-                passed = self._passes_function_tests(program, tests)
-            else:
-                passed = self._passes_cases(program, tests)
+            passed = self._passes_cases(program, tests) if isinstance(tests, list) else self._passes_calls(program, tests)
         except (ChildTimedOut, ProgramTimedOut):
-            return Verdict("timed_out")
-        except (ChildCrashed, WallsFailed):
-            return Verdict("crashed")
+            return Verdict("timed_out", isolation=walls)
+        except (ChildCrashed, WallsFailed, OSError):
+            return Verdict("crashed", isolation=walls)
         finally:
             for left in self._scratch.iterdir():  # a killed harness could not tidy up
                 shutil.rmtree(left, ignore_errors=True)
-        return Verdict("correct" if passed else "wrong")
+        return Verdict("correct" if passed else "wrong", isolation=walls)
 
     def _passes_cases(self, source: str, cases: Cases) -> bool:
-        assert self._tier is not None
+        assert self._walls is not None
         deadline = time.monotonic() + self._knobs.timeout_seconds
         for given, wanted in cases:
             with Program(
-                {"program.py": source}, ["program.py"], given.encode(), self._limits, self._tier, str(self._scratch)
-            ) as program:
+                {"program.py": source}, ["program.py"], given.encode(errors="surrogatepass"), self._limits, self._walls,
+                str(self._scratch),
+            ) as program:  # fmt: skip
                 printed = program.read(deadline).decode(errors="replace")
                 if program.exit_code(deadline) != 0 or not same_output(printed, wanted):
                     return False
         return True
 
-    def _passes_function_tests(self, source: str, tests: FunctionTests) -> bool:
-        # The prompt ends inside its function, after the docstring: this closes it.
-        prelude = f"{tests.prompt}    pass\n\n" if tests.prompt else ""
-        defines_it = re.search(rf"^(async )?def {re.escape(tests.entry_point)}\b", source, re.MULTILINE)
+    def _passes_calls(self, source: str, tests: FunctionTests | Calls) -> bool:
+        assert self._walls is not None
+        prelude = ""
+        if isinstance(tests, FunctionTests):
+            # The prompt ends inside its function, after the docstring: this closes it.
+            prelude = f"{tests.prompt}    pass\n\n" if tests.prompt else ""
+            defines_it = re.search(rf"^(async )?def {re.escape(tests.entry_point)}\b", source, re.MULTILINE)
+            # A completion that does not define the function itself goes on from the prompt.
+            source = prelude + source if defines_it else tests.prompt + source
         return self._harness.ask(
             {
-                # A completion that does not define the function itself goes on from the prompt.
-                "program": prelude + source if defines_it else tests.prompt + source,
+                "program": source,
                 "prelude": prelude,
-                "tests": tests.tests,
-                "entry_point": tests.entry_point,
+                "tests": asdict(tests),
                 "limits": asdict(self._limits),
-                "tier": self._tier,
+                "walls": asdict(self._walls),
                 "scratch": str(self._scratch),
                 "timeout_seconds": self._knobs.timeout_seconds,
             },

@@ -51,7 +51,8 @@ def serve(path: str, entry_point: str) -> None:
     for line in calls:
         arguments, named = json.loads(line)
         try:
-            value = namespace[entry_point](*decode(arguments), **decode(named))
+            function = namespace.get(entry_point) or getattr(namespace["Solution"](), entry_point)
+            value = function(*decode(arguments), **decode(named))
             reply: dict[str, Any] = {"value": encode(value)}
         except BaseException as error:
             reply = {"error": type(error).__name__}

@@ -1,36 +1,33 @@
 r"""Finds the final answer in a completion. Strict: an answer must be announced, and only after the thinking part.
 
-Forms: `boxed` is the last \boxed{...}; `hashes` what follows the last '####' on its line (GSM8K); `phrase` what follows
-the last 'the answer is' up to the end of its sentence.
+Forms: `boxed` is the last \boxed{...} (or several joined by commas or "and"); `hashes` what follows the last '####' on
+its line (GSM8K); `phrase` what follows the last "the answer is" or "Answer:" up to the end of its sentence. Every step
+takes time linear in the completion's length, because models write megabytes of nothing.
 """
 
 import re
 from collections.abc import Sequence
 
-_PHRASE = re.compile(r"answer\s+is:?\s*(.+?)(?:\.?\s*$|\.\s)", re.IGNORECASE | re.MULTILINE)
+from ded_ray.thinking import final_part
+
 MAX_ANSWER_CHARS = 2_000
 """A longer answer is no answer; it would only feed the parser's worst cases."""
 
-
-def final_part(completion: str) -> str:
-    """What follows the thinking part; nothing when the thinking never ended."""
-    _, closing, after = completion.rpartition("</think>")
-    if closing:
-        return "" if "<think>" in after else after
-    return "" if "<think>" in completion else completion
+_BOX = re.compile(r"\\(?:boxed|fbox) ?\{")
+_BETWEEN_BOXES = re.compile(r"[\s$]{0,9}(?:,|;|and|or|,\s?and|,\s?or|\\text\{ ?(?:and|or) ?\})[\s$]{0,9}")
+_PHRASE = re.compile(r"\banswer(?:\s{1,3}is|\*{0,2}:)[:\s*]{0,9}", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\.(?=\s|\*|$)")
 
 
-def last_box(text: str) -> str | None:
-    r"""The content of the last \boxed{...}, braces balanced; None without one, or when the last one never closes.
+def box_starts(text: str) -> list[tuple[int, int]]:
+    r"""Where each \boxed{ (or \fbox{) starts, and where its content does."""
+    return [match.span() for match in _BOX.finditer(text)]
 
-    An unclosed box is not an invitation to take an earlier one: the model had not finished its answer.
-    """
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    start += len("\\boxed{")
+
+def _box_end(text: str, start: int) -> int | None:
+    """Where the content that begins at `start` ends, braces balanced; None if it never does, or is no answer."""
     depth, position = 1, start
-    while position < len(text):
+    while position < min(len(text), start + MAX_ANSWER_CHARS + 1):
         character = text[position]
         if character == "\\":
             position += 1  # an escaped brace, as in a set \{1, 2\}, does not nest
@@ -39,29 +36,55 @@ def last_box(text: str) -> str | None:
         elif character == "}":
             depth -= 1
             if depth == 0:
-                return text[start:position]
+                return position
         position += 1
     return None
+
+
+def last_box(text: str) -> str | None:
+    r"""The content of the last outermost \boxed{...}; several that are only joined by commas, "and" or "or" are one answer.
+
+    None without one, or when the last one never closes: the model had not finished its answer, and an earlier box is
+    not what it meant. A box inside a box counts as the answer by itself.
+    """
+    contents: list[str] = []
+    after: int | None = None  # where the text begins that must join this box to the one after it
+    for box, start in reversed(box_starts(text)):
+        end = _box_end(text, start)
+        if after is None:
+            if end is None:
+                return None
+        elif end is None or end >= after or not _BETWEEN_BOXES.fullmatch(text, end + 1, after):
+            break
+        contents.append(text[start:end])
+        after = box
+    return ", ".join(reversed(contents)) if contents else None
+
+
+def _hashes(text: str) -> str | None:
+    _, found, after = text.rpartition("####")
+    return after.strip().split("\n", 1)[0] if found else None
+
+
+def _phrase(text: str) -> str | None:
+    ends = [match.end() for match in _PHRASE.finditer(text)]
+    if not ends:
+        return None
+    line = text[ends[-1] : ends[-1] + MAX_ANSWER_CHARS].split("\n", 1)[0]
+    end = _SENTENCE_END.search(line)
+    return line[: end.start() if end else None].strip().strip("*").removeprefix("\\(").removesuffix("\\)")
+
+
+_FINDERS = {"boxed": last_box, "hashes": _hashes, "phrase": _phrase}
 
 
 def extract_answer(completion: str, forms: Sequence[str]) -> str | None:
     """The announced answer, stripped, by the first form that is present; None when there is none, or an empty one."""
     text = final_part(completion)
     for form in forms:
-        found: str | None = None
-        if form == "boxed":
-            if "\\boxed{" in text:
-                return _usable(last_box(text))
-        elif form == "hashes":
-            if "####" in text:
-                found = text.rsplit("####", 1)[1].strip().split("\n", 1)[0]
-        elif matches := _PHRASE.findall(text):
-            found = matches[-1]
-        if usable := _usable(found):
-            return usable
+        answer = (_FINDERS[form](text) or "").strip()
+        if 0 < len(answer) <= MAX_ANSWER_CHARS:
+            return answer
+        if form == "boxed" and box_starts(text):
+            return None  # a box that is empty or never closes is a failed answer, not an invitation to look elsewhere
     return None
-
-
-def _usable(answer: str | None) -> str | None:
-    answer = answer.strip() if answer else ""
-    return answer if 0 < len(answer) <= MAX_ANSWER_CHARS else None

@@ -1,10 +1,10 @@
-"""`ded-ray grade`: verdicts on a user's file of completions, streamed through the verifier actors."""
+"""`ded-ray grade`: verdicts and rewards on a user's file of completions, streamed through the verifier actors."""
 
-import json
+import heapq
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,125 +13,122 @@ import pyarrow.parquet as pq
 
 from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import Verify
-from ded_ray.user_files import as_answer, as_text, column, read_rows
+from ded_ray.recipe import Grade
+from ded_ray.records import Group, Problem, Rollout, schema_of, stable_hash
+from ded_ray.verify.grade_input import NEEDED, ROWS_PER_PART, Checks, as_label, checked_parts
+from ded_ray.verify.plan import Answerer, Judging, Verifying, actor_pool
+from ded_ray.verify.reward.total import reward_group
 
-ROWS_PER_BATCH = 512
-ADDED = ("status", "reward", "extracted", "seconds")
-NEEDED = ("prompt", "answer", "completion")
+READ = ("prompt", "answer", "completion", "choices", "finish_reason", "num_tokens")
+NUM_SLOWEST = 5
+
+
+@dataclass
+class Summary:
+    """What was graded, counted as it passed."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    isolation: Counter[str] = field(default_factory=Counter)
+    labels: Counter[tuple[str, bool]] = field(default_factory=Counter)  # by status and label
+    judged: Counter[tuple[str, str]] = field(default_factory=Counter)  # by the rules' status and the judge's
+    slowest: list[tuple[float, int, str]] = field(default_factory=list)  # seconds, row (from 1), status
+
+    def add(self, batch: pa.Table, label: str) -> None:
+        statuses, first = batch["status"].to_pylist(), self.statuses.total() + 1
+        self.statuses.update(statuses)
+        timed = zip(batch["seconds"].to_pylist(), range(first, first + len(statuses)), statuses, strict=True)
+        self.slowest = heapq.nlargest(NUM_SLOWEST, [*self.slowest, *timed])
+        if label:
+            self.labels.update(zip(statuses, map(as_label, batch[label].to_pylist()), strict=True))  # type: ignore[arg-type]
+        if "isolation" in batch.column_names:
+            self.isolation.update(walls for walls in batch["isolation"].to_pylist() if walls)
+        if "judge_status" in batch.column_names:
+            pairs = zip(batch["rule_status"].to_pylist(), batch["judge_status"].to_pylist(), strict=True)
+            self.judged.update(pair for pair in pairs if pair[1] is not None)
+
+
+def added_columns(knobs: Grade, verifier: str) -> tuple[str, ...]:
+    """The columns that grading adds to every row."""
+    isolation = ("isolation",) if verifier == "code" else ()
+    judge = ("rule_status", "judge_status") if knobs.verify.judge else ()
+    return ("status", "reward", "extracted", "seconds", *isolation, *judge)
 
 
 class Grading:
-    """One actor that grades batches of plain rows."""
+    """One actor that grades batches of plain rows, each as a group of one rollout."""
 
-    def __init__(self, recipe: Verify, verifier: str) -> None:
-        from ded_ray.verify.plan import Verifying
-
-        self._verifying, self._verifier = Verifying(recipe), verifier
+    def __init__(self, knobs: Grade, verifier: str, make_answerer: Callable[[], Answerer] | None) -> None:
+        self._knobs, self._verifier, self._verifying = knobs, verifier, Verifying(knobs.verify)
+        self._judging: Judging | None = None
+        if knobs.verify.judge and make_answerer:
+            self._judging = Judging(knobs.verify.judge, make_answerer)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        rows = [self._grade(row) for row in batch.select(self._columns(batch)).to_pylist()]
-        for name, kind in zip(ADDED, (pa.string(), pa.float64(), pa.string(), pa.float64()), strict=True):
-            batch = batch.append_column(name, pa.array([row[name] for row in rows], kind))
+        rows = batch.select([name for name in READ if name in batch.column_names]).to_pylist()
+        groups = [self._verifying.verify_group(self._group(row)) for row in rows]
+        if self._judging is not None:
+            self._judging.judge_groups(groups)
+        graded = [reward_group(group, self._knobs.rewards).rollouts[0] for group in groups]
+        for name in added_columns(self._knobs, self._verifier):
+            values = [getattr(rollout, name) for rollout in graded]
+            batch = batch.append_column(name, pa.array(values, schema_of(Rollout).field(name).type))
         return batch
 
-    def _columns(self, batch: pa.Table) -> list[str]:
-        return [c for c in ("answer", "completion", "choices", "finish_reason") if c in batch.column_names]
-
-    def _grade(self, row: dict[str, Any]) -> dict[str, Any]:
-        if row.get("finish_reason") == "length":
-            return {"status": "truncated", "reward": 0.0, "extracted": None, "seconds": 0.0}
+    def _group(self, row: dict[str, Any]) -> Group:
+        known_by = stable_hash(row["prompt"], row["answer"], row["completion"])
         choices = [str(choice) for choice in row.get("choices") or []]
-        verdict, seconds = self._verifying.verdict(self._verifier, str(row["completion"]), str(row["answer"]), choices)
-        return {"status": verdict.status, "reward": verdict.reward, "extracted": verdict.extracted, "seconds": seconds}
+        problem = Problem(
+            problem_id=known_by, prompt=str(row["prompt"]), answer=row["answer"], verifier=self._verifier, choices=choices
+        )
+        cut_off = row.get("finish_reason") == "length"
+        rollout = Rollout(index=0, completion=row["completion"], num_tokens=int(row.get("num_tokens") or 0),
+                          finish_reason="length" if cut_off else "stop", seed=0)  # fmt: skip
+        return Group.of(problem, known_by, "", [rollout])
 
 
-def grade_file(path: Path, out: Path, verifier: str, recipe: Verify | None = None) -> Counter[str]:
-    """Grade every row of `path` into the Parquet file `out`, in order; returns how many rows got which status.
+def grade_file(
+    path: Path,
+    out: Path,
+    verifier: str,
+    knobs: Grade,
+    label: str = "",
+    make_answerer: Callable[[], Answerer] | None = None,
+    resources: dict[str, float] | None = None,
+) -> Summary:
+    """Grade every row of `path` into the Parquet file `out`, in order and in bounded memory.
 
-    `out` appears only when it is whole. Raises BadInput for a file that cannot be used.
+    `out` appears only when it is whole. `label` is a column of known verdicts to compare with. A judge answers through
+    `make_answerer`, in the same actors, which then need its `resources`. Raises BadInput for what cannot be used.
     """
     if out.suffix != ".parquet":
         raise BadInput(f"{out}: --out must name a .parquet file")
     if not out.parent.is_dir():
         raise BadInput(f"{out}: there is no folder {out.parent}; make it first")
-    recipe = recipe or Verify(workers=2)
+    needed = (*NEEDED, "num_tokens") if knobs.rewards.needs_token_counts else NEEDED
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
-        paths = _checked_copy(path, Path(folder), verifier)
-        start_ray()
+        num_parts = checked_parts(Checks(path, verifier, needed, added_columns(knobs, verifier), label), Path(folder))
+        resources = resources or {"num_cpus": knobs.verify.num_cpus}
+        start_ray(num_cpus=knobs.verify.max_workers * resources["num_cpus"] + 2)
         import ray
-        from ray.data import ActorPoolStrategy, DataContext
+        from ray.data import DataContext
 
         DataContext.get_current().execution_options.preserve_order = True
-        graded = ray.data.read_parquet([str(p) for p in paths], override_num_blocks=len(paths)).map_batches(
+        graded = ray.data.read_parquet(folder, override_num_blocks=num_parts).map_batches(
             Grading,
-            fn_constructor_args=(recipe, verifier),
-            batch_size=ROWS_PER_BATCH,
+            fn_constructor_args=(knobs, verifier, make_answerer),
+            batch_size=ROWS_PER_PART,
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=recipe.workers),
-            num_cpus=recipe.num_cpus,
+            compute=actor_pool(knobs.verify.workers),
+            **resources,
         )
-        counts: Counter[str] = Counter()
+        summary = Summary()
+        temporary = Path(folder) / ".graded.parquet"
         writer: pq.ParquetWriter | None = None
-        temporary = Path(folder) / "graded.parquet"
-        for batch in graded.iter_batches(batch_size=ROWS_PER_BATCH, batch_format="pyarrow"):
+        for batch in graded.iter_batches(batch_size=ROWS_PER_PART, batch_format="pyarrow"):
             writer = writer or pq.ParquetWriter(temporary, batch.schema)
             writer.write_table(batch)
-            counts.update(batch["status"].to_pylist())
+            summary.add(batch, label)
         assert writer is not None
         writer.close()
         temporary.replace(out)
-    return counts
-
-
-def _checked_copy(path: Path, folder: Path, verifier: str) -> list[Path]:
-    """The file's rows, every one of them checked, as Parquet parts of one batch each, named in their order.
-
-    All parts get one schema, found in a first pass: a column that appears late is there from the start, and one whose
-    values are of no common type is carried as JSON text.
-    """
-    types: dict[str, pa.DataType] = {}
-    for rows in _batches(path, verifier):
-        for name in dict.fromkeys(name for row in rows for name in row):
-            types[name] = _common_type(types.get(name, pa.null()), [row.get(name) for row in rows])
-    # Parquet has no type for an object that is empty in every row.
-    types = {name: pa.string() if "struct<>" in str(kind) else kind for name, kind in types.items()}
-    paths = []
-    for number, rows in enumerate(_batches(path, verifier)):
-        columns = [_array([row.get(name) for row in rows], kind) for name, kind in types.items()]
-        paths.append(folder / f"{number:08d}.parquet")
-        pq.write_table(pa.Table.from_arrays(columns, schema=pa.schema(list(types.items()))), paths[-1])
-    return paths
-
-
-def _common_type(known: pa.DataType, values: list[Any]) -> pa.DataType:
-    """The type that holds both what is known and these values; text where there is none."""
-    try:
-        found = pa.array(values).type
-        fields = [pa.schema([("column", kind)]) for kind in (known, found)]
-        return pa.unify_schemas(fields, promote_options="permissive").field("column").type
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-        return pa.string()
-
-
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_string(kind):
-        values = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
-        values = [value if value is None else value.encode(errors="replace").decode() for value in values]
-    return pa.array(values, kind)
-
-
-def _batches(path: Path, verifier: str) -> Iterator[list[dict[str, Any]]]:
-    rows = iter(_checked_rows(path, verifier))
-    while batch := list(islice(rows, ROWS_PER_BATCH)):
-        yield batch
-
-
-def _checked_rows(path: Path, verifier: str) -> Iterator[dict[str, Any]]:
-    for where, row in read_rows(path):
-        for name in NEEDED:
-            column(row, name, where)
-        if taken := [name for name in ADDED if name in row]:
-            raise BadInput(f"{path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
-        # Answers are often numbers in one file and texts in the next: they are compared as text.
-        yield {**row, "answer": as_answer(row["answer"], verifier), "completion": as_text(row["completion"])}
+    return summary

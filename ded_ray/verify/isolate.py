@@ -1,9 +1,11 @@
-"""Becomes the program, behind walls: `python -I isolate.py SPEC_FILE TIER`. Linux, standard library only.
+"""Becomes the program, behind walls: `python -I isolate.py TIER`. Linux, Python 3.9, standard library only.
 
-Tier `namespaces`: its own user, mounts, processes, network, IPC; a root of nothing but the system's libraries and the
-interpreter, read-only, and a scratch folder in memory with a size limit. Tier `limits`: none of that. Both: resource
-limits, no new privileges, and a system-call filter that lets the program start threads but no process, so that
-nothing can fork without end or be left behind. Exits with 125 when a wall cannot be built: then nothing was run.
+Its orders come first on standard input: 16 digits that say how many bytes of JSON follow. Tier `namespaces`: its own
+user, mounts, processes, network, IPC; a root of nothing but the system's libraries and the interpreter, read-only, and
+a scratch folder in memory with a size limit. Tier `limits`: none of that; `inside`: the same, in a container that it
+ends in time. All: resource limits, no new privileges, and a system-call filter that lets the program start threads but
+no process, so that nothing can fork without end or be left behind. Exits with 125 when a wall cannot be built, and
+writes WALLS_STAND just before it becomes the program.
 """
 
 import ctypes
@@ -15,7 +17,7 @@ import signal
 import struct
 import sys
 
-EXIT_NO_WALLS = 125
+EXIT_NO_WALLS, WALLS_STAND = 125, b"!"
 NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000  # mnt uts ipc user pid net
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 2, 1, 22, 38
@@ -130,21 +132,41 @@ def filter_calls(*, signals: bool) -> None:
     check(libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0), "seccomp")
 
 
-def main() -> None:
-    with open(sys.argv[1]) as file:
-        spec = json.load(file)
-    tier = sys.argv[2]
+def read_exactly(size: int) -> bytes:
+    """Not one byte more than is asked for: what follows is the program's own input."""
+    received = b""
+    while len(received) < size:
+        chunk = os.read(0, size - len(received))
+        if not chunk:
+            os._exit(EXIT_NO_WALLS)
+        received += chunk
+    return received
+
+
+def fork_and_wait(wall_seconds: float) -> None:
+    """Returns in the child; the parent lends the child's end to whoever waits for it, after `wall_seconds` at the latest."""
+    child = os.fork()
+    if child:
+        os.closerange(0, 3)
+        if wall_seconds:
+            signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_NO_WALLS))
+            signal.setitimer(signal.ITIMER_REAL, wall_seconds)
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
-    if os.getppid() != spec["parent"]:
-        os._exit(EXIT_NO_WALLS)  # the parent died before it could be watched
+
+
+def main() -> None:
+    tier, spec = sys.argv[1], json.loads(read_exactly(int(read_exactly(16))))
+    if tier == "inside":
+        fork_and_wait(spec["wall_seconds"])
+    else:
+        check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        if os.getppid() != spec["parent"]:
+            os._exit(EXIT_NO_WALLS)  # the parent died before it could be watched
     if tier == "namespaces":
         enter_namespaces()
-        child = os.fork()
-        if child:  # outside: lend the program's end to whoever waits for this process
-            os.closerange(0, 3)
-            _, status = os.waitpid(child, 0)
-            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-        check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        fork_and_wait(0)
         build_root(spec)
     else:
         os.chdir(spec["root"])
@@ -154,10 +176,10 @@ def main() -> None:
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     limit_resources(spec)
     filter_calls(signals=tier == "namespaces")
-    os.write(spec["walls_stand"], b"1")
     os.closerange(3, 4096)
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/program", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
-    os.execve(spec["argv"][0], spec["argv"], environment)
+    os.write(1, WALLS_STAND)
+    os.execve(sys.executable, [sys.executable, *spec["argv"]], environment)
 
 
 if __name__ == "__main__":

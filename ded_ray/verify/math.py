@@ -5,9 +5,9 @@ the worker, and a verdict that was not reached in time is `timed_out`, never `wr
 """
 
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 
+from ded_ray.recipe import Verify
 from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
 from ded_ray.verify.extract import extract_answer
 from ded_ray.verify.verdict import Verdict
@@ -46,11 +46,11 @@ def fast_verdict(extracted: str, answer: str) -> bool | None:
 
 
 class MathVerifier:
-    """One child process at most, started when the fast path first has nothing to say."""
+    """One child; it gets ready while the fast path already answers."""
 
-    def __init__(self, answer_forms: Sequence[str], timeout_seconds: float, memory_bytes: int) -> None:
-        self._forms, self._timeout = answer_forms, timeout_seconds
-        self._child = Child("ded_ray.verify.math_child", memory_bytes)
+    def __init__(self, knobs: Verify) -> None:
+        self._forms, self._timeout = knobs.answer_forms, knobs.timeout_seconds
+        self._child = Child("ded_ray.verify.math_child", knobs.memory_bytes, knobs.cpu_seconds)
 
     def verify(self, completion: str, answer: str, choices: list[str]) -> Verdict:
         extracted = extract_answer(completion, self._forms)

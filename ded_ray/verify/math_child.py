@@ -5,20 +5,42 @@ Math-Verify otherwise turns its failures into False, that is into `wrong`.
 """
 
 import logging
+import re
 
 from math_verify import LatexExtractionConfig, parse, verify
 
 from ded_ray.verify.child import serve
+from ded_ray.verify.math_forms import as_interval, based_number, is_inequality, plainer, without_unit
 
 _BOXED = [LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False)]
 
 
 def equal(question: dict[str, str]) -> bool | None:
     """Whether the extracted answer equals the reference; None when the reference itself cannot be parsed."""
-    wanted, found = _parse(question["answer"]), _parse(question["extracted"])
-    if not wanted:
+    wanted, found = question["answer"], question["extracted"]
+    numerals = based_number(wanted), based_number(found)
+    if None not in numerals:
+        return numerals[0] == numerals[1]  # Math-Verify reads 1011_2 as 1011
+    as_they_are = _compare(wanted, found)
+    if as_they_are:
+        return True
+    plain_wanted, plain_found = plainer(wanted), plainer(found)
+    if is_inequality(plain_wanted) != is_inequality(plain_found):
+        plain_wanted, plain_found = as_interval(plain_wanted), as_interval(plain_found)
+    if not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", plain_wanted)):
+        plain_found = without_unit(plain_found)
+    if (plain_wanted, plain_found) == (wanted, found):
+        return as_they_are
+    in_plain_form = True if plain_wanted == plain_found != "" else _compare(plain_wanted, plain_found)
+    return as_they_are if in_plain_form is None else in_plain_form
+
+
+def _compare(wanted: str, found: str) -> bool | None:
+    references = _parse(wanted)
+    if not references:
         return None
-    return bool(found) and verify(wanted, found, timeout_seconds=None, raise_on_error=True)
+    answers = _parse(found)
+    return bool(answers) and verify(references, answers, timeout_seconds=None, raise_on_error=True)
 
 
 def _parse(answer: str) -> list:

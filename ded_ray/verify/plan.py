@@ -1,68 +1,106 @@
-"""The door of the room: verdicts as one lazy Ray Data stage, in a pool of actors beside whatever generates."""
+"""The door of the room: verdicts, a judge's opinions and rewards as lazy Ray Data stages beside whatever generates."""
 
 import atexit
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, Dataset
 
-from ded_ray.recipe import Verify
-from ded_ray.records import Group, Rollout, to_table, write_part
+from ded_ray.recipe import Judge, Rewards, Verify
+from ded_ray.records import Group, Problem, to_table, write_part
 from ded_ray.verify.choice import ChoiceVerifier
 from ded_ray.verify.code import CodeVerifier
+from ded_ray.verify.judge import apply_opinion, is_asked, opinion, question
 from ded_ray.verify.math import MathVerifier
+from ded_ray.verify.reward.total import reward_group
 from ded_ray.verify.verdict import Verdict, Verifier
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+BATCHES_IN_FLIGHT = 2
+"""Per verifier actor; what generates is held back when more would wait."""
 
 
 class Verifying:
     """One verifier actor: keeps its verifiers, and their children, from batch to batch."""
 
     def __init__(self, recipe: Verify, save_to: Path | None = None) -> None:
-        self._save_to = save_to
+        self._recipe, self._save_to = recipe, save_to
         self._verifiers: dict[str, Verifier] = {}
         atexit.register(self.close)
-        self._makers: dict[str, Callable[[], Verifier]] = {
-            "math": lambda: MathVerifier(recipe.answer_forms, recipe.timeout_seconds, recipe.memory_bytes),
-            "choice": lambda: ChoiceVerifier(recipe.answer_forms),
-            "code": lambda: CodeVerifier(recipe.code),
-        }
-
-    def verdict(self, verifier: str, completion: str, answer: str, choices: list[str]) -> tuple[Verdict, float]:
-        """One verdict and the seconds that it took."""
-        if verifier not in self._verifiers:
-            self._verifiers[verifier] = self._makers[verifier]()
-        started = time.perf_counter()
-        verdict = self._verifiers[verifier].verify(completion, answer, choices)
-        return verdict, time.perf_counter() - started
 
     def close(self) -> None:
         """End the verifiers' children."""
         for verifier in self._verifiers.values():
             verifier.close()
 
+    def _verifier(self, name: str) -> Verifier:
+        if name not in self._verifiers:
+            match name:
+                case "math":
+                    self._verifiers[name] = MathVerifier(self._recipe)
+                case "choice":
+                    self._verifiers[name] = ChoiceVerifier(self._recipe.answer_forms)
+                case "code":
+                    self._verifiers[name] = CodeVerifier(self._recipe.code)
+                case _:
+                    raise ValueError(f"there is no verifier called {name}")
+        return self._verifiers[name]
+
     def verify_group(self, group: Group) -> Group:
-        """Fill in status, reward, extracted and seconds of every rollout; a cut-off one is never correct."""
+        """Fill in status, extracted, isolation and seconds of every rollout; a cut-off one is never correct."""
+        verifier = self._verifier(group.verifier)
         for rollout in group.rollouts:
-            self._verify_rollout(group, rollout)
+            started = time.perf_counter()
+            verdict = Verdict("truncated")
+            if rollout.finish_reason != "length":
+                try:
+                    verdict = verifier.verify(rollout.completion, group.answer, group.choices)
+                except Exception:  # the boundary: a row that breaks a verifier must not take its batch along
+                    verdict = Verdict("crashed")
+            rollout.status, rollout.extracted, rollout.isolation = verdict.status, verdict.extracted, verdict.isolation
+            rollout.seconds = time.perf_counter() - started
         return group
 
-    def _verify_rollout(self, group: Group, rollout: Rollout) -> None:
-        verdict, seconds = Verdict("truncated"), 0.0
-        if rollout.finish_reason != "length":
-            verdict, seconds = self.verdict(group.verifier, rollout.completion, group.answer, group.choices)
-        rollout.status, rollout.extracted = verdict.status, verdict.extracted
-        rollout.reward, rollout.seconds = verdict.reward, seconds
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return _written([self.verify_group(Group.from_row(row)) for row in batch.to_pylist()], self._save_to)
+
+
+class Answerer(Protocol):
+    """Asks a model: one group per problem, in any order. What generates is handed in; rooms do not import each other."""
+
+    def answer(self, problems: list[Problem]) -> list[Group]: ...
+
+
+class Judging:
+    """One judge actor; its answerer holds the engine and remembers the replies that were paid for."""
+
+    def __init__(self, knobs: Judge, make_answerer: Callable[[], Answerer], save_to: Path | None = None) -> None:
+        self._knobs, self._answerer, self._save_to = knobs, make_answerer(), save_to
+
+    def judge_groups(self, groups: list[Group]) -> list[Group]:
+        """Fill in judge_status and rule_status where the judge is asked, and the status where it decides."""
+        asked = {
+            question(group, rollout, self._knobs).problem_id: (group, rollout)
+            for group in groups
+            for rollout in group.rollouts
+            if is_asked(group, rollout, self._knobs)
+        }
+        if asked:
+            for reply in self._answerer.answer([question(*pair, self._knobs) for pair in asked.values()]):
+                apply_opinion(asked[reply.problem_id][1], opinion(reply.rollouts), self._knobs)
+        return groups
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        table = to_table([self.verify_group(Group.from_row(row)) for row in batch.to_pylist()], Group)
-        if self._save_to is not None:
-            write_part(self._save_to, table)
-        return table
+        return _written(self.judge_groups([Group.from_row(row) for row in batch.to_pylist()]), self._save_to)
+
+
+def _written(groups: list[Group], save_to: Path | None) -> pa.Table:
+    table = to_table(groups, Group)
+    if save_to is not None:
+        write_part(save_to, table)
+    return table
 
 
 def verify(groups: Dataset, recipe: Verify, save_to: Path | None = None) -> Dataset:
@@ -72,6 +110,37 @@ def verify(groups: Dataset, recipe: Verify, save_to: Path | None = None) -> Data
         fn_constructor_args=(recipe, save_to),
         batch_size=recipe.batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=recipe.workers),
+        compute=actor_pool(recipe.workers),
         num_cpus=recipe.num_cpus,
     )
+
+
+def actor_pool(workers: int | tuple[int, int]) -> ActorPoolStrategy:
+    """So many actors, or as many between two numbers as Ray Data finds work and room for."""
+    smallest, largest = (workers, workers) if isinstance(workers, int) else workers
+    return ActorPoolStrategy(
+        min_size=smallest, max_size=largest, initial_size=smallest, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT
+    )
+
+
+def judge(
+    groups: Dataset, knobs: Judge, make_answerer: Callable[[], Answerer], resources: dict[str, float], save_to: Path | None
+) -> Dataset:
+    """Groups whose unchecked rollouts were shown to the judge. Lazy; `resources` are what its engine needs."""
+    return groups.map_batches(
+        Judging,
+        fn_constructor_args=(knobs, make_answerer, save_to),
+        batch_size=16,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT),
+        **resources,
+    )
+
+
+def reward(groups: Dataset, knobs: Rewards) -> Dataset:
+    """Groups with rewards. Lazy."""
+    return groups.map_batches(rewarded, fn_args=(knobs,), batch_format="pyarrow", num_cpus=0.25)
+
+
+def rewarded(batch: pa.Table, knobs: Rewards) -> pa.Table:
+    return to_table([reward_group(Group.from_row(row), knobs) for row in batch.to_pylist()], Group)

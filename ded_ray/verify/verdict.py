@@ -3,20 +3,16 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from ded_ray.records import CHECKED, Status
+from ded_ray.records import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`extracted` is the answer that was found, None when there was none."""
+    """What the rules say of one completion."""
 
     status: Status
-    extracted: str | None = None
-
-    @property
-    def reward(self) -> float | None:
-        """1 for correct, 0 for any other checked answer, None when it could not be checked."""
-        return float(self.status == "correct") if self.status in CHECKED else None
+    extracted: str | None = None  # the answer that was found
+    isolation: str | None = None  # code only: the walls behind which the program really ran; None when nothing ran
 
 
 class Verifier(Protocol):

@@ -35,8 +35,7 @@ def math_verify_verdicts(rows: list[dict[str, Any]]) -> list[bool]:
 
 
 def our_verdicts(rows: list[dict[str, Any]]) -> list[str]:
-    knobs = Verify()
-    verifier = MathVerifier(knobs.answer_forms, knobs.timeout_seconds, knobs.memory_bytes)
+    verifier = MathVerifier(Verify())
     try:
         return [verifier.verify(row["completion"], row["answer"], []).status for row in rows]
     finally:

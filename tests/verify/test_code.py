@@ -9,16 +9,14 @@ import psutil
 import pytest
 from conftest import shared
 
-from ded_ray.recipe import Code
+from ded_ray.recipe import Code, Container
 from ded_ray.verify import sandbox
-from ded_ray.verify.code import CodeVerifier, extract_program, parse_tests, same_output
+from ded_ray.verify.code import CodeVerifier, extract_program
 from ded_ray.verify.code_server import decode, encode
-from ded_ray.verify.sandbox import best_tier
+from ded_ray.verify.code_tests import Calls, parse_tests, same_data, same_output
+from ded_ray.verify.sandbox import find_walls
 
-needs_sandbox = pytest.mark.skipif(best_tier() is None, reason="this machine cannot isolate programs: not Linux")
-needs_namespaces = pytest.mark.skipif(
-    best_tier() != "namespaces", reason="this machine's kernel or container gives no user namespaces"
-)
+needs_walls = pytest.mark.skipif(find_walls(Code()) is None, reason="this machine cannot isolate programs")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,10 @@ def fenced(program: str) -> str:
 @pytest.mark.parametrize(
     ("completion", "program"),
     [
-        ("a\n```python\nx = 1\n```\nb\n```\ny = 2\n```", "y = 2\n"),
+        ("a\n```\nx = 1\n```\nb\n```\ny = 2\n```", "y = 2\n"),
+        ("```python\nx = 1\n```\nIt prints\n```\n1\n```", "x = 1\n"),
+        ("```python\nx = 1\n```\n```text\n1\n```", "x = 1\n"),
+        ("```python\nx = 1\n```\n```python\ny", None),
         ("<think>```python\nx\n```</think>\n```py\ny\n```", "y\n"),
         ("```python\nx = 1", None),
         ("<think>\n```python\nx\n```", None),
@@ -57,9 +58,18 @@ def test_forms_of_tests():
     assert parse_tests('[{"input": "1", "output": "2"}]') == [("1", "2")]
     assert parse_tests("42") is None
     for none in ('{"inputs": [], "outputs": []}', '{"inputs": ["1"], "outputs": []}', "[]", '{"cases": []}',
-                 '{"inputs": ["1"], "outputs": ["2"], "fn_name": "f"}', '{"inputs": "1", "outputs": "2"}'):  # fmt: skip
+                 '{"inputs": ["x y"], "outputs": ["2"], "fn_name": "f"}', '{"inputs": "1", "outputs": "2"}'):  # fmt: skip
         assert parse_tests(none) is None, none
     assert parse_tests("not json") is None
+    assert parse_tests("[" * 100_000) is None
+    apps = {"fn_name": "f", "inputs": [[1, "a"]], "outputs": [[2]]}
+    live_code_bench = {"fn_name": "f", "cases": [{"input": '1\n"a"\n', "output": "[2]"}]}
+    for form in (apps, live_code_bench):
+        assert parse_tests(json.dumps(form)) == Calls("f", [([1, "a"], [2])])
+    assert same_data((2,), [2])
+    assert same_data(2, [2])  # APPS wraps
+    assert same_data({1: (2, 3)}, {"1": [2, 3]})
+    assert not same_data([2, 3], [3, 2])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_anything_else_is_refused():
         encode(object())
 
 
-@needs_sandbox
+@needs_walls
 @pytest.mark.parametrize(
     ("program", "status"),
     [
@@ -99,7 +109,7 @@ def test_standard_input_and_output(verifier, program, status):
     assert verifier.verify(fenced(program), DOUBLE, []).status == status
 
 
-@needs_sandbox
+@needs_walls
 @pytest.mark.parametrize(
     ("program", "status"),
     [
@@ -139,7 +149,7 @@ FORGERS = {
 }
 
 
-@needs_namespaces
+@needs_walls
 @pytest.mark.parametrize("name", FORGERS)
 def test_nothing_forges_a_verdict(verifier, name):
     assert verifier.verify(fenced(FORGERS[name]), CHECK, []).status in {"wrong", "timed_out"}
@@ -166,7 +176,7 @@ ATTACKERS = {
 }
 
 
-@needs_namespaces
+@needs_walls
 @pytest.mark.parametrize("name", ATTACKERS)
 def test_attacks_end_in_time_and_leave_nothing_behind(verifier, name, monkeypatch):
     monkeypatch.setenv("SECRET", "SECRET")
@@ -180,21 +190,85 @@ def test_attacks_end_in_time_and_leave_nothing_behind(verifier, name, monkeypatc
     assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "correct"
 
 
-@needs_namespaces
+@needs_walls
 def test_walls_that_cannot_be_built_are_a_crash_and_not_a_wrong_answer(verifier, monkeypatch):
-    monkeypatch.setattr(sandbox, "PYTHON", "/bin/false")
+    monkeypatch.setattr(verifier, "_walls", sandbox.Walls("namespaces", python="/bin/false"))
     assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "crashed"
 
 
-@pytest.mark.skipif(best_tier("limits") is None, reason="this machine cannot isolate programs: not Linux")
+CALLS = json.dumps({"fn_name": "double", "inputs": [[2], [5]], "outputs": [4, 10]})
+
+
+@needs_walls
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("def double(x):\n    return x * 2", "correct"),
+        ("class Solution:\n    def double(self, x):\n        return x * 2", "correct"),
+        ("def double(x):\n    return 4", "wrong"),
+        ("class Solution:\n    pass", "wrong"),
+        ("import os; os._exit(0)", "wrong"),
+    ],
+)
+def test_calls_of_functions_and_methods(verifier, program, status):
+    assert verifier.verify(fenced(program), CALLS, []).status == status
+
+
+@pytest.mark.skipif(find_walls(Code(isolation="limits")) is None, reason="this machine cannot isolate programs")
 def test_the_weaker_tier_is_a_choice_and_cannot_send_signals(monkeypatch):
-    monkeypatch.setattr("ded_ray.verify.code.best_tier", lambda weakest: "limits" if weakest == "limits" else None)
+    monkeypatch.setattr(sandbox, "_stand", lambda walls: walls.tier == "limits")
     assert CodeVerifier(Code()).verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "unverifiable"
     verifier = CodeVerifier(Code(isolation="limits"))
-    assert verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, []).status == "correct"
+    verdict = verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, [])
+    assert (verdict.status, verdict.isolation) == ("correct", "limits")
     kill = f"import os\ntry: os.kill({os.getpid()}, 0)\nexcept PermissionError: print(int(input()) * 2)"
     assert verifier.verify(fenced(kill), DOUBLE, []).status == "correct"
     verifier.close()
+
+
+# Not a container, but what the tier needs of one: a command that starts a python3 which sees no file of ours.
+UNSHARE = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--net",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--wd={image}",
+)
+
+
+@pytest.mark.parametrize("tier", ["bubblewrap", "container"])
+def test_the_other_walls(tier, tmp_path, monkeypatch):
+    knobs = Code(timeout_seconds=3, memory_bytes=512 << 20, disk_bytes=16 << 20)
+    if tier == "bubblewrap":
+        stands = sandbox._stand
+        monkeypatch.setattr(sandbox, "_stand", lambda walls: walls.tier == "bubblewrap" and stands(walls))
+    else:
+        container = Container(image=str(tmp_path), command=UNSHARE)
+        knobs = knobs.model_copy(update={"isolation": "container", "container": container})
+    if find_walls(knobs) is None:
+        pytest.skip(f"this machine has no {tier}")
+    verifier = CodeVerifier(knobs)
+    verdict = verifier.verify(fenced("print(int(input()) * 2)"), DOUBLE, [])
+    assert (verdict.status, verdict.isolation) == ("correct", tier)
+    assert verifier.verify(fenced("def double(x): return 2 * x"), CHECK, []).status == "correct"
+    assert verifier.verify(fenced("def double(x): return 4"), CHECK, []).status == "wrong"
+    assert verifier.verify(fenced("import os; os.fork(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
+    assert verifier.verify(fenced("import socket; socket.socket(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
+    started = time.monotonic()
+    assert verifier.verify(fenced("while True: pass"), DOUBLE, []).status == "timed_out"
+    assert time.monotonic() - started < 3 + 1
+    time.sleep(0.5)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+    verifier.close()
+
+
+def test_a_container_that_cannot_be_started_is_unverifiable():
+    broken = Code(isolation="container", container=Container(command=("no-such-engine", "{image}")))
+    assert CodeVerifier(broken).verify(fenced("print(1)"), DOUBLE, []).status == "unverifiable"
 
 
 def humaneval() -> list[dict]:
@@ -205,7 +279,7 @@ def reference(row: dict) -> str:
     return json.dumps({key: row[key] for key in ("test", "entry_point", "prompt")})
 
 
-@needs_sandbox
+@needs_walls
 def test_all_humaneval_references_pass():
     verifier = CodeVerifier(Code())
     rows = humaneval()
@@ -215,7 +289,7 @@ def test_all_humaneval_references_pass():
     assert failed == []
 
 
-@needs_sandbox
+@needs_walls
 def test_all_humaneval_references_made_wrong_fail():
     """Each solution wrapped so that it answers the opposite, or something else."""
     verifier = CodeVerifier(Code())

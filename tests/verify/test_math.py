@@ -9,6 +9,7 @@ from conftest import shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ded_ray.recipe import Verify
 from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
 from ded_ray.verify.extract import extract_answer, last_box
 from ded_ray.verify.math import MathVerifier, fast_verdict, plain_number
@@ -18,7 +19,7 @@ FORMS = ("boxed", "hashes")
 
 @pytest.fixture(scope="module")
 def verifier():
-    made = MathVerifier(FORMS, timeout_seconds=10, memory_bytes=2 << 30)
+    made = MathVerifier(Verify())
     yield made
     made.close()
 
@@ -95,7 +96,7 @@ def test_the_fast_path_never_disagrees_with_the_slow_one(verifier, found, wanted
 
 
 def test_what_takes_too_long_is_timed_out_not_wrong_and_the_next_answer_is_served():
-    verifier = MathVerifier(FORMS, timeout_seconds=1, memory_bytes=2 << 30)
+    verifier = MathVerifier(Verify(timeout_seconds=1))
     verifier.verify(r"\boxed{x+1}", "1+x", [])
     started = time.monotonic()
     assert verifier.verify(r"\boxed{9^{9^{9^{9}}} + 1}", "y", []).status == "timed_out"
@@ -112,12 +113,12 @@ def test_it_works_in_a_thread_where_signals_do_not(verifier):
     assert found == ["correct"]
 
 
-def child(code: str, tmp_path, monkeypatch, memory_bytes: int = 1 << 30) -> Child:
+def child(code: str, tmp_path, monkeypatch, memory_bytes: int = 1 << 30, cpu_seconds: int = 60) -> Child:
     (tmp_path / "made_child.py").write_text(
         f"import os, sys, time\nfrom ded_ray.verify.child import serve\ndef answer(q):\n    {code}\nserve(answer)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return Child("made_child", memory_bytes)
+    return Child("made_child", memory_bytes, cpu_seconds)
 
 
 def test_a_hanging_child_is_killed_with_all_that_it_started(tmp_path, monkeypatch):

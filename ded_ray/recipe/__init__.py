@@ -1,0 +1,59 @@
+"""Every knob, typed and explained once, a file per room; an unknown knob is refused. `recipe_file.py` reads the YAML.
+
+Where a paper is silent, the default is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
+"""
+
+from ded_ray.recipe.curate import Compress, Curate, Diversity, Quality, Weights
+from ded_ray.recipe.evaluate import Benchmark, Evaluate, Serve
+from ded_ray.recipe.generate import (
+    Engine,
+    Model,
+    ReplayEngine,
+    Sampling,
+    ScriptedEngine,
+    Student,
+    Teacher,
+    TransformersEngine,
+)
+from ded_ray.recipe.grade import Grade
+from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
+from ded_ray.recipe.recipe import Recipe
+from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
+from ded_ray.recipe.train import Ddp, DeepSpeed, Train
+from ded_ray.recipe.verify import Code, Container, Judge, Verify
+
+__all__ = [
+    "Benchmark",
+    "Code",
+    "Compress",
+    "Container",
+    "CorrectnessReward",
+    "Curate",
+    "Ddp",
+    "DeepSpeed",
+    "Diversity",
+    "Engine",
+    "Evaluate",
+    "FileProblems",
+    "FormatReward",
+    "Grade",
+    "Judge",
+    "LengthReward",
+    "Model",
+    "Problems",
+    "Quality",
+    "Recipe",
+    "ReplayEngine",
+    "Rewards",
+    "Sampling",
+    "ScriptedEngine",
+    "Serve",
+    "Student",
+    "Teacher",
+    "TinyProblems",
+    "Train",
+    "TransformersEngine",
+    "TruncationReward",
+    "Verify",
+    "Weights",
+]

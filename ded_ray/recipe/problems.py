@@ -1,0 +1,47 @@
+"""Knobs of where problems come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from ded_ray.knobs import Knobs
+
+
+class TinyProblems(Knobs):
+    """Synthetic problems of the tiny world."""
+
+    kind: Literal["tiny"] = "tiny"
+    family: Literal["chain", "reverse", "sort", "larger"] = "chain"
+    num_problems: PositiveInt = 100
+    difficulty: tuple[PositiveInt, PositiveInt] = (4, 10)
+    """Closed range: number of operations (chain) or digits (the others)."""
+    seed: int = 0
+
+
+class FileProblems(Knobs):
+    """Problems from a JSONL or Parquet file, one per row."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    """A .jsonl or .parquet file. A relative path is looked up from the recipe's folder."""
+    id_column: str | None = None
+    """Left out: a `problem_id` column where there is one, else a hash of the prompt."""
+    prompt_column: str = "prompt"
+    answer_column: str = "answer"
+    choices_column: str | None = None
+    """Multiple choice: the column with the options, as MMLU, OpenBookQA or ARC have them. They are shown below the
+    prompt as 'A. ...', one per line."""
+    choices_seed: int | None = None
+    """Shuffle the options of every problem, so that no position is favoured; null keeps their order."""
+    answer_after: str | None = None
+    """Use only what follows the last occurrence of this text as the answer ('####' for GSM8K as published)."""
+    verifier: Literal["math", "choice", "code"] = "math"
+    """code: the answer is the tests, in one of the forms that verify/code_tests.py names; where the answer column is
+    missing, the columns test and entry_point (HumanEval as published)."""
+    limit: PositiveInt | None = None
+    """Only the first so many rows."""
+    one_row_per: Literal["problem", "rollout"] = "problem"
+    """`rollout`: a file of rollouts that names each problem several times; its rows are folded into problems."""
+
+
+Problems = Annotated[TinyProblems | FileProblems, Field(discriminator="kind")]

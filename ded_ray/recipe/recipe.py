@@ -1,0 +1,40 @@
+"""The recipe: all knobs of one run. Rules that concern several parts are checked here."""
+
+from pydantic import model_validator
+
+from ded_ray.knobs import Knobs
+from ded_ray.recipe.curate import Curate
+from ded_ray.recipe.evaluate import Evaluate, Serve
+from ded_ray.recipe.generate import ReplayEngine, Student, Teacher
+from ded_ray.recipe.problems import Problems
+from ded_ray.recipe.rewards import Rewards
+from ded_ray.recipe.train import Train
+from ded_ray.recipe.verify import Verify
+
+
+class Recipe(Knobs):
+    name: str
+    seed: int = 0
+    """Seeds sampling, training order and bootstrap."""
+    problems: Problems
+    student: Student
+    teacher: Teacher
+    verify: Verify = Verify()
+    rewards: Rewards = Rewards()
+    curate: Curate = Curate()
+    train: Train = Train()
+    serve: Serve = Serve()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        names = [b.name for b in self.evaluate.benchmarks]
+        if len(names) != len(set(names)):
+            raise ValueError("evaluate.benchmarks: each needs a name of its own")
+        if isinstance(self.student.engine, ReplayEngine):
+            raise ValueError("student.engine: the student answers itself, it cannot be replayed")
+        if isinstance(self.teacher.engine, ReplayEngine) and self.rewards.needs_token_counts:
+            raise ValueError("rewards: length and truncation.soft_tokens need token counts; replayed rollouts have none")
+        if self.train.batch_size % self.train.workers:
+            raise ValueError("train.batch_size: must be a multiple of train.workers")
+        return self
