@@ -51,7 +51,8 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counte
     if not prompt.strip():
         raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
     problem_id = _problem_id(source, row, where, prompt, seen)
-    answer, choices = _answer(source, row, where), []
+    choices: list[str] = []
+    answer = _answer(source, row, where)
     if source.choices_column:
         choices, answer = _choices(source, row, where, answer, problem_id)
         prompt = shown(prompt, choices)

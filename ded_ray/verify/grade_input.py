@@ -112,5 +112,4 @@ def _common_type(known: pa.DataType, values: list[Any]) -> pa.DataType:
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind):
         values = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
-        values = [value if value is None else value.encode(errors="replace").decode() for value in values]
     return pa.array(values, kind)

@@ -75,9 +75,9 @@ def as_interval(answer: str) -> str:
     if match := _BETWEEN.fullmatch(answer):
         low, first, _, second, high = match.groups()
         if _is_less(first) and _is_less(second):
-            return f"{'(' if _is_strict(first) else '['}{low}, {high}{')' if _is_strict(second) else ']'}"
+            return f"{'(' if _is_strict(first) else '['}{low.strip()}, {high.strip()}{')' if _is_strict(second) else ']'}"
     elif match := _ONE_SIDED.fullmatch(answer):
-        _, sign, bound = match.groups()
+        sign, bound = match.group(2), match.group(3).strip()
         if _is_less(sign):
             return f"(-\\infty, {bound}{')' if _is_strict(sign) else ']'}"
         return f"{'(' if _is_strict(sign) else '['}{bound}, \\infty)"

@@ -1,6 +1,7 @@
 """The door of the room: verdicts, a judge's opinions and rewards as lazy Ray Data stages beside whatever generates."""
 
 import atexit
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from ded_ray.verify.judge import apply_opinion, is_asked, opinion, question
 from ded_ray.verify.math import MathVerifier
 from ded_ray.verify.reward.total import reward_group
 from ded_ray.verify.verdict import Verdict, Verifier
+
+logger = logging.getLogger(__name__)
 
 BATCHES_IN_FLIGHT = 2
 """Per verifier actor; what generates is held back when more would wait."""
@@ -58,6 +61,7 @@ class Verifying:
                 try:
                     verdict = verifier.verify(rollout.completion, group.answer, group.choices)
                 except Exception:  # the boundary: a row that breaks a verifier must not take its batch along
+                    logger.warning("the %s verifier failed on group %s", group.verifier, group.group_id, exc_info=True)
                     verdict = Verdict("crashed")
             rollout.status, rollout.extracted, rollout.isolation = verdict.status, verdict.extracted, verdict.isolation
             rollout.seconds = time.perf_counter() - started

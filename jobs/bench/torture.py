@@ -109,11 +109,8 @@ def random_attacks(verifier: str, seed: int) -> Iterable[Attack]:
     """The known attacks cut up and put together again, without end."""
     rng = random.Random(seed)
     if verifier == "math":
-        pieces = [
-            attack.completion[3 + len("\\boxed{") : -2]
-            for attack in [*ANSWERS, *MORE_ANSWERS]
-            if len(attack.completion) < 3_000
-        ]
+        short = [attack.completion for attack in [*ANSWERS, *MORE_ANSWERS] if len(attack.completion) < 3_000]
+        pieces = [completion[3 + len("\\boxed{") : -2] for completion in short]
         while True:
             parts = rng.choices(pieces, k=rng.randint(1, 3))
             cut = [part[rng.randint(0, len(part)) :][: rng.randint(1, 700)] for part in parts]

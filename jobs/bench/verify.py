@@ -15,6 +15,7 @@ from typing import Any
 from ded_ray.recipe import Verify
 from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.user_files import read_rows
+from ded_ray.verify.extract import extract_answer
 from ded_ray.verify.math import MathVerifier
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -32,6 +33,16 @@ def math_verify_verdicts(rows: list[dict[str, Any]]) -> list[bool]:
 
     logging.disable(logging.ERROR)
     return [verify(parse(f"${row['answer']}$"), parse(row["completion"])) for row in rows]
+
+
+def why(row: dict[str, Any], status: str) -> str:
+    """What makes our verdict another one than that of Math-Verify's default extraction."""
+    found = extract_answer(row["completion"], Verify().answer_forms)
+    if status == "no_answer":
+        return "no whole box and no ####; Math-Verify takes an expression from the middle of the text"
+    if status == "wrong":
+        return f"its announced answer is {found}; Math-Verify takes another expression from the text"
+    return f"{found} is the reference in other words that Math-Verify does not read"
 
 
 def our_verdicts(rows: list[dict[str, Any]]) -> list[str]:
@@ -91,7 +102,8 @@ def main() -> None:
     differences = [(row, a, b) for row, a, b in zip(rows, ours, theirs, strict=True) if (a == "correct") != b]
     for row, status, correct in differences:
         tail = row["completion"][-120:].replace("\n", " ")
-        print(json.dumps({"answer": row["answer"], "ours": status, "math_verify": correct, "completion_ends": tail}))
+        print(json.dumps({"answer": row["answer"], "ours": status, "math_verify": correct,
+                          "why": why(row, status), "completion_ends": tail}))  # fmt: skip
     from ded_ray.machine import start_ray
 
     start_ray()

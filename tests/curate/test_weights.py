@@ -16,9 +16,11 @@ def test_two_right_of_eight_by_hand():
     assert advantages(rewards) == pytest.approx([right] * 2 + [wrong] * 6, rel=1e-5)
     total = 2 * math.exp(right) + 6 * math.exp(wrong)
     expected = [8 * math.exp(right) / total] * 2 + [8 * math.exp(wrong) / total] * 6
-    assert weights(rewards, Weights()) == pytest.approx(expected, rel=1e-5)
-    assert weights(rewards, Weights(map="relu")) == pytest.approx([right] * 2 + [0.0] * 6, rel=1e-5)
-    assert weights(rewards, Weights(map="none")) == [1.0] * 8
+    assert weights(rewards, [r > 0 for r in rewards], Weights()) == pytest.approx(expected, rel=1e-5)
+    assert weights(rewards, [r > 0 for r in rewards], Weights(map="relu")) == pytest.approx(
+        [right] * 2 + [0.0] * 6, rel=1e-5
+    )
+    assert weights(rewards, [r > 0 for r in rewards], Weights(map="none")) == [1.0] * 8
 
 
 @given(REWARDS)
@@ -31,7 +33,7 @@ def test_advantages_have_mean_zero_and_keep_the_order(rewards):
 
 @given(REWARDS, st.sampled_from([0.01, 0.5, 1.0, 10.0]))
 def test_softmax_weights_sum_to_the_size_of_the_group(rewards, temperature):
-    found = weights(rewards, Weights(temperature=temperature, uniform_group="one"))
+    found = weights(rewards, [r > 0 for r in rewards], Weights(temperature=temperature, uniform_group="one"))
     assert sum(found) == pytest.approx(len(rewards))
     assert all(w >= 0 for w in found)
 
@@ -39,9 +41,9 @@ def test_softmax_weights_sum_to_the_size_of_the_group(rewards, temperature):
 @pytest.mark.parametrize(("policy", "right", "wrong"), [("one_if_correct", 1.0, 0.0), ("one", 1.0, 1.0), ("drop", 0.0, 0.0)])
 def test_uniform_groups_follow_their_policy(policy, right, wrong):
     knobs = Weights(uniform_group=policy)
-    assert weights([1.0] * 4, knobs) == [right] * 4
-    assert weights([0.0] * 4, knobs) == [wrong] * 4
-    assert weights([], knobs) == []
+    assert weights([1.0] * 4, [True] * 4, knobs) == [right] * 4
+    assert weights([0.0] * 4, [False] * 4, knobs) == [wrong] * 4
+    assert weights([], [], knobs) == []
 
 
 def test_floating_point_noise_is_no_ranking():
@@ -49,3 +51,7 @@ def test_floating_point_noise_is_no_ranking():
     assert len(set(rewards)) == 2
     assert is_uniform(rewards)
     assert advantages(rewards) == [0.0] * 3
+
+
+def test_what_is_right_in_a_uniform_group_is_not_read_from_its_rewards():
+    assert weights([0.2, 0.2], [False, True], Weights()) == [0.0, 1.0]

@@ -47,7 +47,7 @@ def test_hostile_programs(verifying, monkeypatch):
 class Broken:
     """A verifier with a bug."""
 
-    def verify(self, completion, answer, choices):
+    def verify(self, completion, *_):
         raise KeyError(completion)
 
     def close(self):
@@ -68,7 +68,7 @@ def test_poison_rows_never_take_their_batch_along(ray_cluster):
         "math": [boxed("9^{9^{9^{9}}} + 1"), boxed("5\ud800".encode("utf-8", "replace").decode()), "\x00" * 1000],
         "code": [fenced("while True: pass"), fenced("import os; os._exit(0)"), fenced("import os; os.kill(-1, 9)")],
     }
-    groups = []
+    groups, walls = [], find_walls(Code())
     for verifier, completions in hostile.items():
         honest, answer = HONEST[verifier]
         answer = answer if verifier == "math" else CHECK
@@ -86,4 +86,4 @@ def test_poison_rows_never_take_their_batch_along(ray_cluster):
         statuses = [rollout["status"] for rollout in row["rollouts"]]
         assert (statuses[0], statuses[-1]) == ("correct", "correct"), json.dumps(statuses)
         assert "correct" not in statuses[1:-1]
-        assert row["rollouts"][0]["isolation"] == (None if row["verifier"] == "math" else "namespaces")
+        assert row["rollouts"][0]["isolation"] == (None if row["verifier"] == "math" else walls.tier)

@@ -1,0 +1,128 @@
+from functools import partial
+
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from ded_ray.generate.plan import Answering, saved_groups
+from ded_ray.recipe import Judge, Verify
+from ded_ray.records import Group, Problem, Rollout, read_records, to_table
+from ded_ray.verify.judge import agreement, is_asked, opinion, question
+from ded_ray.verify.plan import Judging, judge, verify
+
+
+def rollout(index=0, status="unverifiable", completion="so: yes", reason="stop"):
+    return Rollout(index=index, completion=completion, num_tokens=5, finish_reason=reason, seed=0, status=status)
+
+
+def group(*rollouts, verifier="math", name="g"):
+    problem = Problem(problem_id=name, prompt="Is {answer} it?", answer="yes {question}", verifier=verifier)
+    return Group.of(problem, name, "m", list(rollouts))
+
+
+class Oracle:
+    """At the engine seam: calls every answer that says yes correct."""
+
+    def __init__(self):
+        self.prompts = []
+
+    def answer(self, problems):
+        self.prompts += [problem.prompt for problem in problems]
+        replies = ["VERDICT: CORRECT" if "so: yes" in problem.prompt else "VERDICT: WRONG" for problem in problems]
+        return [
+            Group.of(problem, problem.problem_id, "j", [rollout(completion=reply)])
+            for problem, reply in zip(reversed(problems), reversed(replies), strict=True)
+        ]
+
+
+def judged(groups, **knobs):
+    oracle = Oracle()
+    return Judging(Judge(model="j", **knobs), lambda: oracle).judge_groups(groups), oracle
+
+
+@pytest.mark.parametrize(
+    ("replies", "status"),
+    [
+        (["I think.\nVERDICT: CORRECT"], "correct"),
+        (["**VERDICT: WRONG**."], "wrong"),
+        (["<think>VERDICT: CORRECT</think>verdict: wrong"], "wrong"),
+        (["<think>VERDICT: CORRECT"], "unverifiable"),
+        (["VERDICT: CORRECT\nVERDICT: WRONG"], "wrong"),
+        (["It is CORRECT"], "unverifiable"),
+        (["the VERDICT: CORRECT is not mine to give"], "unverifiable"),
+        (["VERDICT: CORRECT", "VERDICT: WRONG"], "unverifiable"),
+        (["VERDICT: CORRECT", "VERDICT: CORRECT", "VERDICT: WRONG"], "correct"),
+        (["VERDICT: CORRECT", "?"], "correct"),
+    ],
+)
+def test_what_replies_mean(replies, status):
+    assert opinion([rollout(completion=reply) for reply in replies]) == status
+
+
+def test_it_is_asked_only_where_it_may_speak():
+    knobs = Judge(model="j", audit_rate=0)
+    assert is_asked(group(), rollout(), knobs)
+    assert is_asked(group(), rollout(status="timed_out"), knobs)
+    for status in ("correct", "wrong", "no_answer", "truncated", "crashed"):
+        assert not is_asked(group(), rollout(status=status), knobs)
+    assert not is_asked(group(verifier="code"), rollout(), knobs)
+    assert not is_asked(group(), rollout(completion="<think>so: yes"), knobs)
+
+
+def test_the_rules_go_first_and_keep_their_word():
+    statuses = ["correct", "wrong", "no_answer", "unverifiable", "timed_out", "crashed", "truncated"]
+    rollouts = [rollout(i, status, "so: yes" if i % 2 else "so: no") for i, status in enumerate(statuses)]
+    (found,), _ = judged([group(*rollouts)], audit_rate=1)
+    assert [r.status for r in found.rollouts[:3]] == statuses[:3]
+    assert [r.status for r in found.rollouts[3:]] == ["correct", "wrong", "crashed", "truncated"]
+    assert [r.judge_status for r in found.rollouts[:3]] == ["wrong", "correct", "wrong"]
+    assert found.rollouts[3].rule_status == "unverifiable"
+    assert found.rollouts[5].judge_status is None
+    counts = agreement(found.rollouts)
+    assert counts is not None
+    assert (counts["audited"], counts["agreed"], counts["replaced"]) == (3, 1, 2)
+    assert agreement([rollout()]) is None
+
+
+def test_nothing_inside_a_part_is_filled_in():
+    _, oracle = judged([group(rollout(completion="so: {reference} {question}"))])
+    assert "Is {answer} it?" in oracle.prompts[0]
+    assert "yes {question}" in oracle.prompts[0]
+    assert "so: {reference} {question}" in oracle.prompts[0]
+
+
+def test_a_prompt_without_its_parts_is_refused():
+    with pytest.raises(ValueError, match=r"\{reference\} does not occur"):
+        Judge(model="j", prompt="{question} {answer}")
+
+
+def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
+    """A tiny model knows nothing of judging: its replies cannot be read, and what was unchecked stays unchecked."""
+    knobs = Judge.model_validate({"model": "tiny/student", "audit_rate": 1.0, "prompt": "{question}{reference}{answer}",
+                                  "sampling": {"num_rollouts": 1, "max_tokens": 8}})  # fmt: skip
+    groups = [group(rollout(0, None, r"\boxed{2}"), rollout(1, None, "3"), name=f"g{i}") for i in range(4)]
+    for each in groups:
+        each.prompt, each.answer = "1+1=?", "2"
+    replies, verdicts = tmp_path / "replies", tmp_path / "verdicts"
+    replies.mkdir()
+
+    def run(folder):
+        folder.mkdir()
+        answerer = partial(Answering, knobs, 0, replies, None, saved_groups(replies))
+        rules = verify(ray.data.from_arrow(to_table(groups, Group)), Verify())
+        return judge(rules, knobs, answerer, {"num_cpus": 1}, folder).take_all()
+
+    first = run(verdicts)
+    assert {r["status"] for row in first for r in row["rollouts"]} == {"correct", "no_answer"}
+    assert {r["judge_status"] for row in first for r in row["rollouts"]} == {"unverifiable"}
+    assert sum(1 for _ in read_records(verdicts, Group)) == 4
+    parts = {path: path.stat().st_mtime_ns for path in replies.glob("*.parquet")}
+    assert sum(pq.read_metadata(path).num_rows for path in parts) == 8
+    run(tmp_path / "again")
+    assert {path: path.stat().st_mtime_ns for path in replies.glob("*.parquet")} == parts
+
+
+def test_questions_have_ids_of_their_own():
+    knobs = Judge(model="j")
+    ids = {question(group(name=name), rollout(i), knobs).problem_id for name in "ab" for i in range(3)}
+    assert len(ids) == 6
