@@ -146,10 +146,10 @@ def verdict_counts(rollouts: list[Rollout]) -> dict[str, Any]:
     return counts
 
 
-def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None]) -> None:
+def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None], **more: Any) -> None:
     """Seal a stage whose rows carry their own reason to be dropped; no reason means kept."""
     dropped = Counter({reason: count for reason, count in reasons.items() if reason is not None})
-    stage.seal(unit, rows_in, dropped, reasons[None])
+    stage.seal(unit, rows_in, dropped, reasons[None], **more)
 
 
 def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
@@ -197,7 +197,7 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
             rollouts += [rollout for group in rows for rollout in group.rollouts]
     reasons: Counter[str | None] = Counter(None if r.status in CHECKED else r.status for r in rollouts)
-    _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons)
+    _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons, **verdict_counts(rollouts))
 
 
 def write_results(stage: Stage, evaluations: list[Stage]) -> None:

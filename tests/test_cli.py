@@ -1,10 +1,9 @@
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import run_cli, shared
+from conftest import run_cli
 from typer.testing import CliRunner
 
 from ded_ray.cli import app
@@ -87,28 +86,23 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-ROWS = [
-    {"id": 7, "prompt": "1+1?", "answer": 2, "completion": "\\boxed{2}", "note": "x"},
-    {"id": 8, "prompt": "1+1?", "answer": 2, "completion": "\\boxed{3}", "note": None},
-    {"id": 9, "prompt": "1+1?", "answer": 2, "completion": "two", "note": "z"},
-]
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_grade_adds_its_columns_and_carries_the_others(tmp_path, kind, ray_cluster):
-    if kind == "jsonl":
-        (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    else:
-        pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "in.parquet")
-    result = run_cli("grade", tmp_path / f"in.{kind}", "--out", tmp_path / "out.parquet", address=ray_cluster)
+def test_grade_as_a_command(tmp_path, ray_cluster):
+    rows = [
+        {"id": 7, "prompt": "1+1?", "answer": 2, "completion": "\\boxed{2}", "ok": True},
+        {"id": 8, "prompt": "1+1?", "answer": 2, "completion": "The answer is 3.", "ok": 1},
+        {"id": 9, "prompt": "1+1?", "answer": 2, "completion": "two", "ok": "false"},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run_cli("grade", tmp_path / "in.jsonl", "--out", tmp_path / "out.parquet", "--label", "ok",
+                     "--set", "verify.answer_forms=[boxed, phrase]", "--set", "rewards.format={weight: 0.5}",
+                     address=ray_cluster)  # fmt: skip
     assert "3 rows" in result.stdout
+    assert "agrees with the label on 2 of 3 checked rows (66.67%)" in result.stdout
+    assert "slowest: row " in result.stdout
     graded = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["status"] for row in graded] == ["correct", "wrong", "no_answer"]
-    assert [row["reward"] for row in graded] == [1.0, 0.0, 0.0]
-    assert [row["extracted"] for row in graded] == ["2", "3", None]
-    assert [(row["id"], row["note"]) for row in graded] == [(7, "x"), (8, None), (9, "z")]
-    assert all(row["seconds"] >= 0 for row in graded)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [f"in.{kind}", "out.parquet"]
+    assert [row["reward"] for row in graded] == [1.5, 0.0, 0.0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.parquet"]
 
 
 def test_grade_refuses_what_it_cannot_use(tmp_path):
@@ -119,47 +113,11 @@ def test_grade_refuses_what_it_cannot_use(tmp_path):
     (tmp_path / "in.jsonl").write_text('{"prompt": "a", "answer": "b", "completion": "c", "status": "d"}\n')
     assert "already has a column `status`" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet")
     assert "must name a .parquet file" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.csv")
+    row = {"prompt": "a", "answer": "b", "completion": "c", "ok": "perhaps"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    command = ("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet")
+    assert "column `ok` holds 'perhaps'; --label needs true and false" in bad(*command, "--label", "ok")
+    assert "no column `okay`; set --label to one of: prompt" in bad(*command, "--label", "okay")
+    assert "verify.timeout: unknown knob; did you mean `timeout_seconds`?" in bad(*command, "--set", "verify.timeout=1")
+    assert "no column `num_tokens`" in bad(*command, "--set", "rewards.length.weight=1")
     assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]
-
-
-def test_grade_agrees_with_the_publisher_of_real_rollouts(tmp_path, ray_cluster):
-    run_cli("grade", shared("gsm8k_rollouts.jsonl"), "--out", tmp_path / "out.parquet", address=ray_cluster)
-    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    given = [json.loads(line) for line in shared("gsm8k_rollouts.jsonl").read_text().splitlines()]
-    assert [row["completion"] for row in rows] == [row["completion"] for row in given]
-    assert sum((row["status"] == "correct") == row["is_correct"] for row in rows) / len(rows) >= 0.999
-
-
-@pytest.mark.parametrize(
-    ("verifier", "answer", "completions", "statuses"),
-    [
-        ("choice", "B", ["\\boxed{B}", "\\boxed{(a)}", "B"], ["correct", "wrong", "no_answer"]),
-        (
-            "code",
-            {"inputs": ["2"], "outputs": ["4"]},
-            ["print(int(input())*2)", "print(5)", ""],
-            ["correct", "wrong", "no_answer"],
-        ),
-    ],
-)
-def test_grade_with_the_other_verifiers(tmp_path, ray_cluster, verifier, answer, completions, statuses):
-    rows = [{"prompt": "?", "answer": answer, "completion": completion} for completion in completions]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    out = tmp_path / "out.parquet"
-    run_cli("grade", tmp_path / "in.jsonl", "--out", out, "--verifier", verifier, address=ray_cluster)
-    assert [row["status"] for row in pq.read_table(out).to_pylist()] == statuses
-
-
-def test_grade_carries_columns_of_any_shape(tmp_path, ray_cluster):
-    rows = [{"prompt": "?", "answer": 1, "completion": "\\boxed{1}", "n": i} for i in range(600)]
-    rows[0] |= {"meta": {}, "late": None}
-    rows[550] |= {"n": 0.5, "late": "x", "new": [1], "mixed": 1}
-    rows[551] |= {"mixed": "a", "huge": 1 << 70, "broken": "\ud800"}
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run_cli("grade", tmp_path / "in.jsonl", "--out", tmp_path / "out.parquet", address=ray_cluster)
-    graded = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert [row["n"] for row in graded[549:552]] == [549, 0.5, 551]
-    assert (graded[550]["late"], graded[550]["new"], graded[550]["mixed"], graded[551]["mixed"]) == ("x", [1], "1", "a")
-    assert graded[0]["meta"] == "{}"
-    assert graded[551]["huge"] == str(1 << 70)
-    assert {row["status"] for row in graded} == {"correct"}

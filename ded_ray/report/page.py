@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader
 
-from ded_ray.records import Group, read_records
+from ded_ray.records import Group, Status, read_records
 from ded_ray.report import charts
 from ded_ray.run import Run, write_atomically
 
@@ -28,6 +28,8 @@ def write_report(run: Run) -> Path:
         recipe=run.recipe,
         recipe_text=(run.folder / "recipe.yaml").read_text(),
         ledger=ledger,
+        statuses=get_args(Status),
+        weak_walls=any("limits" in line.get("isolation", {}) for line in ledger),
         scores=sorted(scores, key=lambda row: (row["domain"], row["benchmark"])),
         funnel=charts.funnel(ledger) if ledger else None,
         rewards=charts.histogram([r.reward for r in rollouts if r.reward is not None], "reward"),

@@ -16,11 +16,10 @@ def test_two_right_of_eight_by_hand():
     assert advantages(rewards) == pytest.approx([right] * 2 + [wrong] * 6, rel=1e-5)
     total = 2 * math.exp(right) + 6 * math.exp(wrong)
     expected = [8 * math.exp(right) / total] * 2 + [8 * math.exp(wrong) / total] * 6
-    assert weights(rewards, [r > 0 for r in rewards], Weights()) == pytest.approx(expected, rel=1e-5)
-    assert weights(rewards, [r > 0 for r in rewards], Weights(map="relu")) == pytest.approx(
-        [right] * 2 + [0.0] * 6, rel=1e-5
-    )
-    assert weights(rewards, [r > 0 for r in rewards], Weights(map="none")) == [1.0] * 8
+    corrects = [r > 0 for r in rewards]
+    assert weights(rewards, corrects, Weights()) == pytest.approx(expected, rel=1e-5)
+    assert weights(rewards, corrects, Weights(map="relu")) == pytest.approx([right] * 2 + [0.0] * 6, rel=1e-5)
+    assert weights(rewards, corrects, Weights(map="none")) == [1.0] * 8
 
 
 @given(REWARDS)

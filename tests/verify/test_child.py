@@ -1,0 +1,100 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
+
+
+def child(code: str, tmp_path, monkeypatch, memory_bytes: int = 1 << 30, cpu_seconds: int = 60) -> Child:
+    (tmp_path / "made_child.py").write_text(
+        f"import os, sys, time\nfrom ded_ray.verify.child import serve\ndef answer(q):\n    {code}\nserve(answer)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return Child("made_child", memory_bytes, cpu_seconds)
+
+
+def test_a_hanging_child_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
+    made = child(f"os.system('sleep 300 & echo $! > {tmp_path}/pid'); time.sleep(300)", tmp_path, monkeypatch)
+    with pytest.raises(ChildTimedOut):
+        made.ask({}, 0.5)
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(50):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the child's own child is still there")
+
+
+@pytest.mark.parametrize(
+    "code", ["os._exit(0)", "raise KeyboardInterrupt", "x = bytearray(8 << 30)", "return answer(answer)", "os.abort()"]
+)
+def test_a_child_that_breaks_has_crashed_and_a_new_one_serves(code, tmp_path, monkeypatch):
+    made = child(f"if q.get('ok'): return 1\n    {code}", tmp_path, monkeypatch)
+    with pytest.raises(ChildCrashed):
+        made.ask({}, 20)
+    assert made.ask({"ok": True}, 20) == 1
+    made.stop()
+
+
+def test_a_child_that_prints_does_not_disturb_its_answers(tmp_path, monkeypatch):
+    made = child("print('{\"answer\": 2}'); os.write(1, b'noise'); return 1", tmp_path, monkeypatch)
+    assert [made.ask({}, 20), made.ask({}, 20)] == [1, 1]
+    made.stop()
+
+
+def gone(pid: int) -> bool:
+    for _ in range(50):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_what_takes_too_much_cpu_has_timed_out(tmp_path, monkeypatch):
+    made = child("while not q.get('ok'): pass\n    return 1", tmp_path, monkeypatch, cpu_seconds=1)
+    with pytest.raises(ChildTimedOut):
+        made.ask({}, 60)
+    assert made.ask({"ok": True}, 20) == 1
+    assert made.ask({"ok": True}, 20) == 1
+    made.stop()
+
+
+def test_a_new_worker_does_not_wait_for_imports_and_forgets_the_question_of_the_old_one(tmp_path, monkeypatch):
+    made = child("time.sleep(q['sleep']); return q['sleep']", tmp_path, monkeypatch)
+    text = (tmp_path / "made_child.py").read_text()
+    (tmp_path / "made_child.py").write_text("import time; time.sleep(1.5)\n" + text)
+    made.stop()
+    assert made.ask({"sleep": 0}, 1) == 0
+    started = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(ChildTimedOut):
+            made.ask({"sleep": 100}, 0.05)
+        assert made.ask({"sleep": 0}, 1) == 0
+    assert time.monotonic() - started < 1.5
+    made.stop()
+
+
+def test_nothing_is_left_when_the_parent_is_killed_while_the_child_hangs(tmp_path):
+    (tmp_path / "hanging.py").write_text(
+        "import os, sys, time\nfrom ded_ray.verify.child import serve\n"
+        "def answer(q):\n    print(os.getpid(), os.getppid(), file=open(sys.path[0] + '/pids', 'w'), flush=True)\n"
+        "    while True: pass\nserve(answer)\n"
+    )
+    (tmp_path / "parent.py").write_text(
+        "from ded_ray.verify.child import Child\nChild('hanging', 1 << 30, 600).ask({}, 600)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, env=environment)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
