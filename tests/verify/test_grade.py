@@ -29,7 +29,8 @@ def graded(rows, tmp_path, verifier="math", sets=(), label="", **more):
 def test_parquet_keeps_its_types_and_its_columns(tmp_path, ray_cluster):
     schema = pa.schema({
         "prompt": pa.string(), "answer": pa.int32(), "completion": pa.large_string(), "when": pa.timestamp("us", tz="UTC"),
-        "price": pa.decimal128(9, 2), "kind": pa.dictionary(pa.int8(), pa.string()), "meta": pa.map_(pa.string(), pa.int64()),
+        "price": pa.decimal128(9, 2), "kind": pa.dictionary(pa.int8(), pa.string()),
+        "meta": pa.map_(pa.string(), pa.int64()),
     })  # fmt: skip
     when = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     row = {"prompt": "?", "answer": 2, "completion": "\\boxed{2}"}

@@ -1,0 +1,33 @@
+import ray
+
+from ded_ray.generate.plan import answer
+from ded_ray.progress import progress
+from ded_ray.recipe import Rewards, Sampling, Teacher, TransformersEngine, Verify
+from ded_ray.records import Group, read_records
+from ded_ray.tiny.problems import make_problems
+from ded_ray.verify.plan import reward, verify
+
+
+def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluster, tmp_path):
+    problems = make_problems("chain", 24, (3, 4), seed=0)
+    teacher = Teacher(model="tiny/careful", engine=TransformersEngine(batch_size=2),
+                      sampling=Sampling(num_rollouts=2, max_tokens=120))  # fmt: skip
+    rollouts, verdicts = tmp_path / "rollouts", tmp_path / "verdicts"
+    rollouts.mkdir()
+    verdicts.mkdir()
+    with progress("answers", len(problems), "problems") as counts:
+        groups = answer(problems, teacher, 0, rollouts, counts)
+        plan = reward(verify(groups, Verify(workers=(1, 2), batch_size=2), verdicts), Rewards())
+        assert not list(rollouts.iterdir()), "nothing happens before the rows are asked for"
+        found = [Group.from_row(row) for row in plan.take_all()]
+    assert {group.problem_id for group in found} == {problem.problem_id for problem in problems}
+    assert all(r.reward == float(r.status == "correct") for group in found for r in group.rollouts)
+    assert sum(1 for _ in read_records(verdicts, Group)) == len(problems)
+    first_verdict = min(path.stat().st_mtime for path in verdicts.glob("*.parquet"))
+    last_rollout = max(path.stat().st_mtime for path in rollouts.glob("*.parquet"))
+    assert first_verdict < last_rollout
+
+
+def test_rewards_of_no_groups(ray_cluster):
+    empty = ray.data.from_items([{"group_id": "g"}]).filter(lambda row: False)
+    assert reward(empty, Rewards()).take_all() == []
