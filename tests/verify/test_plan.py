@@ -1,5 +1,3 @@
-import ray
-
 from ded_ray.generate.plan import answer
 from ded_ray.progress import progress
 from ded_ray.recipe import Rewards, Sampling, Teacher, TransformersEngine, Verify
@@ -26,8 +24,3 @@ def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluste
     first_verdict = min(path.stat().st_mtime for path in verdicts.glob("*.parquet"))
     last_rollout = max(path.stat().st_mtime for path in rollouts.glob("*.parquet"))
     assert first_verdict < last_rollout
-
-
-def test_rewards_of_no_groups(ray_cluster):
-    empty = ray.data.from_items([{"group_id": "g"}]).filter(lambda row: False)
-    assert reward(empty, Rewards()).take_all() == []
