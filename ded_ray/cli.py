@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,12 +27,6 @@ Overrides = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (the --out of quickstart or run).")]
-
-
-class VerifierName(StrEnum):
-    math = "math"
-    choice = "choice"
-    code = "code"
 
 
 @contextmanager
@@ -117,8 +110,8 @@ def grade(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .parquet file: prompt, answer, completion.")],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
     verifier: Annotated[
-        VerifierName, typer.Option(help="How completions are checked against the answers.")
-    ] = VerifierName.math,
+        str, typer.Option(help="math, choice, code, or a function of your own as module:function.")
+    ] = "math",
     label: Annotated[
         str, typer.Option(metavar="COLUMN", help="A column of known verdicts (true/false, 1/0) to compare with.")
     ] = "",
@@ -134,14 +127,16 @@ def grade(
     """
     with plain_errors():
         from ded_ray.recipe_file import grade_knobs
+        from ded_ray.sources.check import check_function
 
-        knobs = grade_knobs(overrides)
+        knobs = grade_knobs(verifier, overrides)
+        check_function(verifier, "--verifier")
         from ded_ray.report.terminal import show_graded
         from ded_ray.stages import judge_of
         from ded_ray.verify.grade import grade_file
 
         replies = out.with_name(f"{out.stem}.judge_rollouts")
-        show_graded(grade_file(file, out, verifier.value, knobs, label, *judge_of(knobs.verify, 0, replies)))
+        show_graded(grade_file(file, out, knobs, label, *judge_of(knobs.verify, 0, replies)))
 
 
 @app.command()

@@ -37,15 +37,16 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise BadInput(f"{path}: {_first_error(error)}") from error
 
 
-def grade_knobs(overrides: list[str] | None = None) -> Grade:
+def grade_knobs(verifier: str = "math", overrides: list[str] | None = None) -> Grade:
     """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top."""
-    raw: dict[str, Any] = {"verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
+    raw: dict[str, Any] = {"verifier": verifier, "verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
     for override in overrides or []:
         _apply_override(raw, override)
     try:
         return Grade.model_validate(raw)
     except ValidationError as error:
-        raise BadInput(f"--set {_first_error(error)}") from error
+        reason = _first_error(error)
+        raise BadInput(f"--{reason}" if reason.startswith("verifier:") else f"--set {reason}") from error
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:

@@ -16,7 +16,7 @@ from ded_ray.machine import start_ray
 from ded_ray.recipe import Model, Recipe, ReplayEngine, TransformersEngine, Verify
 from ded_ray.records import CHECKED, Group, Problem, Rollout, read_records, to_table
 from ded_ray.run import Run, Stage, write_atomically
-from ded_ray.sources.check import check_prompts_fit
+from ded_ray.sources.check import check_function, check_prompts_fit
 from ded_ray.sources.problems import read_problems
 from ded_ray.sources.select import select
 from ded_ray.verify.judge import agreement
@@ -39,6 +39,8 @@ def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
     problems = read_problems(recipe.problems)
     benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
+    for verifier in {problem.verifier for problem in [*problems, *[p for b in benchmarks.values() for p in b]]}:
+        check_function(verifier, "problems.verifier")
     student, teacher, asked = recipe.student, recipe.teacher, [p for b in benchmarks.values() for p in b]
     if student.measure_pass_rate:
         check_prompts_fit(problems, student.model, student.sampling.max_tokens, "student", "student.sampling.max_tokens")

@@ -39,11 +39,13 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ray.shutdown()
 
 
-def run_cli(*arguments: str | Path, address: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    *arguments: str | Path, address: str | None = None, check: bool = True, cwd: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
     """`ded-ray ARGUMENTS` as a user runs it, on a Ray that is there already or on its own."""
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | ({"RAY_ADDRESS": address} if address else {})
     finished = subprocess.run(
-        [*DED_RAY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=900, cwd=PROJECT
+        [*DED_RAY, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=900, cwd=cwd
     )
     if check and finished.returncode:
         pytest.fail(f"exit code {finished.returncode}\n{finished.stdout}\n{finished.stderr[-3000:]}")

@@ -3,11 +3,13 @@
 from pydantic import model_validator
 
 from ded_ray.knobs import Knobs
+from ded_ray.recipe.problems import VerifierName
 from ded_ray.recipe.rewards import Rewards
 from ded_ray.recipe.verify import Verify
 
 
 class Grade(Knobs):
+    verifier: VerifierName = "math"
     verify: Verify = Verify()
     rewards: Rewards = Rewards()
 

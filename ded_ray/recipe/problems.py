@@ -1,10 +1,20 @@
 """Knobs of where problems come from."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from ded_ray.knobs import Knobs
+
+
+def _known_verifier(name: str) -> str:
+    if name not in {"math", "choice", "code"} and not re.fullmatch(r"[\w.]+:\w+", name):
+        raise ValueError("name math, choice, code, or a function of your own as module:function")
+    return name
+
+
+VerifierName = Annotated[str, AfterValidator(_known_verifier)]
 
 
 class TinyProblems(Knobs):
@@ -35,9 +45,10 @@ class FileProblems(Knobs):
     """Shuffle the options of every problem, so that no position is favoured; null keeps their order."""
     answer_after: str | None = None
     """Use only what follows the last occurrence of this text as the answer ('####' for GSM8K as published)."""
-    verifier: Literal["math", "choice", "code"] = "math"
-    """code: the answer is the tests, in one of the forms that verify/code_tests.py names; where the answer column is
-    missing, the columns test and entry_point (HumanEval as published)."""
+    verifier: VerifierName = "math"
+    """math, choice, code, or a function of your own, `module:function` (verify/own.py). code: the answer is the tests,
+    in one of the forms that verify/code_tests.py names; where the answer column is missing, the columns test and
+    entry_point (HumanEval as published)."""
     limit: PositiveInt | None = None
     """Only the first so many rows."""
     one_row_per: Literal["problem", "rollout"] = "problem"

@@ -1,10 +1,29 @@
-"""Checks that a model exists and that every prompt fits into it, before a run writes or spends anything."""
+"""Checks that a model exists, that every prompt fits into it, and that a user's own verifier is there, before a run
+writes or spends anything."""
 
+import importlib
 import os
+import sys
+from pathlib import Path
 
 from ded_ray.knobs import BadInput
 from ded_ray.records import Problem
 from ded_ray.tiny.models import model_path
+
+
+def check_function(name: str, knob: str) -> None:
+    """Raise BadInput when a verifier of the user's own, `module:function`, is not there."""
+    if ":" not in name:
+        return
+    module, _, function = name.partition(":")
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ImportError as error:
+        raise BadInput(f"{knob}: {name!r} cannot be imported ({error}); put the module into {folder}") from error
+    if not callable(found):
+        raise BadInput(f"{knob}: there is no function {function!r} in {module}; write it as (completion, answer) -> bool")
 
 
 def check_prompts_fit(problems: list[Problem], model: str, max_tokens: int, knob: str, sampling: str) -> None:

@@ -47,9 +47,9 @@ class Summary:
             self.judged.update(pair for pair in pairs if pair[1] is not None)
 
 
-def added_columns(knobs: Grade, verifier: str) -> tuple[str, ...]:
+def added_columns(knobs: Grade) -> tuple[str, ...]:
     """The columns that grading adds to every row."""
-    isolation = ("isolation",) if verifier == "code" else ()
+    isolation = ("isolation",) if knobs.verifier == "code" else ()
     judge = ("rule_status", "judge_status") if knobs.verify.judge else ()
     return ("status", "reward", "extracted", "seconds", *isolation, *judge)
 
@@ -57,8 +57,8 @@ def added_columns(knobs: Grade, verifier: str) -> tuple[str, ...]:
 class Grading:
     """One actor that grades batches of plain rows, each as a group of one rollout."""
 
-    def __init__(self, knobs: Grade, verifier: str, make_answerer: Callable[[], Answerer] | None) -> None:
-        self._knobs, self._verifier, self._verifying = knobs, verifier, Verifying(knobs.verify)
+    def __init__(self, knobs: Grade, make_answerer: Callable[[], Answerer] | None) -> None:
+        self._knobs, self._verifying = knobs, Verifying(knobs.verify)
         self._judging: Judging | None = None
         if knobs.verify.judge and make_answerer:
             self._judging = Judging(knobs.verify.judge, make_answerer)
@@ -69,7 +69,7 @@ class Grading:
         if self._judging is not None:
             self._judging.judge_groups(groups)
         graded = [reward_group(group, self._knobs.rewards).rollouts[0] for group in groups]
-        for name in added_columns(self._knobs, self._verifier):
+        for name in added_columns(self._knobs):
             values = [getattr(rollout, name) for rollout in graded]
             batch = batch.append_column(name, pa.array(values, schema_of(Rollout).field(name).type))
         return batch
@@ -78,7 +78,11 @@ class Grading:
         known_by = stable_hash(row["prompt"], row["answer"], row["completion"])
         choices = [str(choice) for choice in row.get("choices") or []]
         problem = Problem(
-            problem_id=known_by, prompt=str(row["prompt"]), answer=row["answer"], verifier=self._verifier, choices=choices
+            problem_id=known_by,
+            prompt=str(row["prompt"]),
+            answer=row["answer"],
+            verifier=self._knobs.verifier,
+            choices=choices,
         )
         cut_off = row.get("finish_reason") == "length"
         rollout = Rollout(index=0, completion=row["completion"], num_tokens=int(row.get("num_tokens") or 0),
@@ -89,7 +93,6 @@ class Grading:
 def grade_file(
     path: Path,
     out: Path,
-    verifier: str,
     knobs: Grade,
     label: str = "",
     make_answerer: Callable[[], Answerer] | None = None,
@@ -106,7 +109,7 @@ def grade_file(
         raise BadInput(f"{out}: there is no folder {out.parent}; make it first")
     needed = (*NEEDED, "num_tokens") if knobs.rewards.needs_token_counts else NEEDED
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
-        num_parts = checked_parts(Checks(path, verifier, needed, added_columns(knobs, verifier), label), Path(folder))
+        num_parts = checked_parts(Checks(path, knobs.verifier, needed, added_columns(knobs), label), Path(folder))
         resources = resources or {"num_cpus": knobs.verify.num_cpus}
         start_ray(num_cpus=knobs.verify.max_workers * resources["num_cpus"] + 2)
         import ray
@@ -115,7 +118,7 @@ def grade_file(
         DataContext.get_current().execution_options.preserve_order = True
         graded = ray.data.read_parquet(folder, override_num_blocks=num_parts).map_batches(
             Grading,
-            fn_constructor_args=(knobs, verifier, make_answerer),
+            fn_constructor_args=(knobs, make_answerer),
             batch_size=ROWS_PER_PART,
             batch_format="pyarrow",
             compute=actor_pool(knobs.verify.workers),

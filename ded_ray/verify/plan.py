@@ -16,6 +16,7 @@ from ded_ray.verify.choice import ChoiceVerifier
 from ded_ray.verify.code import CodeVerifier
 from ded_ray.verify.judge import apply_opinion, is_asked, opinion, question
 from ded_ray.verify.math import MathVerifier
+from ded_ray.verify.own import OwnVerifier
 from ded_ray.verify.reward.total import reward_group
 from ded_ray.verify.verdict import Verdict, Verifier
 
@@ -48,7 +49,7 @@ class Verifying:
                 case "code":
                     self._verifiers[name] = CodeVerifier(self._recipe.code)
                 case _:
-                    raise ValueError(f"there is no verifier called {name}")
+                    self._verifiers[name] = OwnVerifier(name, self._recipe)
         return self._verifiers[name]
 
     def verify_group(self, group: Group) -> Group:

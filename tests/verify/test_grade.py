@@ -21,8 +21,8 @@ from ded_ray.verify.sandbox import find_walls
 
 def graded(rows, tmp_path, verifier="math", sets=(), label="", **more):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    knobs = grade_knobs(["verify.workers=1", *sets])
-    summary = grade_file(tmp_path / "in.jsonl", tmp_path / "out.parquet", verifier, knobs, label, **more)
+    knobs = grade_knobs(verifier, ["verify.workers=1", *sets])
+    summary = grade_file(tmp_path / "in.jsonl", tmp_path / "out.parquet", knobs, label, **more)
     return pq.read_table(tmp_path / "out.parquet").to_pylist(), summary
 
 
@@ -37,19 +37,19 @@ def test_parquet_keeps_its_types_and_its_columns(tmp_path, ray_cluster):
     rows = [row | {"when": when, "price": 1, "kind": "a", "meta": [("x", 1)]}]
     rows.append({"prompt": "?", "answer": 2, "completion": "two"})
     pq.write_table(pa.Table.from_pylist(rows, schema), tmp_path / "in.parquet")
-    grade_file(tmp_path / "in.parquet", tmp_path / "out.parquet", "math", Grade())
+    grade_file(tmp_path / "in.parquet", tmp_path / "out.parquet", Grade())
     found = pq.read_table(tmp_path / "out.parquet")
     assert found["status"].to_pylist() == ["correct", "no_answer"]
     for name in ("when", "price", "kind", "meta"):
         assert found.schema.field(name).type == schema.field(name).type
     assert found["when"].to_pylist() == [when, None]
     with pytest.raises(BadInput, match="row 1: column `price` holds"):
-        grade_file(tmp_path / "in.parquet", tmp_path / "o.parquet", "math", Grade(), "price")
+        grade_file(tmp_path / "in.parquet", tmp_path / "o.parquet", Grade(), "price")
 
 
 def test_agrees_with_the_publisher_of_real_rollouts(tmp_path, ray_cluster):
     path = shared("gsm8k_rollouts.jsonl")
-    summary = grade_file(path, tmp_path / "out.parquet", "math", Grade(), "is_correct")
+    summary = grade_file(path, tmp_path / "out.parquet", Grade(), "is_correct")
     rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
     given = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["completion"] for row in rows] == [row["completion"] for row in given]

@@ -122,6 +122,6 @@ def test_knobs_that_make_no_sense_are_refused():
     with pytest.raises(ValidationError, match="every weight is 0"):
         Rewards.model_validate({"correctness": {"weight": 0}})
     with pytest.raises(BadInput, match=r"--set rewards.length.wait: unknown knob"):
-        grade_knobs(["rewards.length.wait=1"])
+        grade_knobs("math", ["rewards.length.wait=1"])
     with pytest.raises(BadInput, match=r"compares within a group"):
-        grade_knobs(["rewards.length={weight: 1, shape: linear}"])
+        grade_knobs("math", ["rewards.length={weight: 1, shape: linear}"])

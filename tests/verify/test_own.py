@@ -1,0 +1,69 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import PROJECT, run_cli
+
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import Verify
+from ded_ray.recipe_file import grade_knobs, load_recipe
+from ded_ray.verify.own import OwnVerifier
+
+CODE = """
+import os, time
+def check(completion, answer):
+    match completion:
+        case "hang": time.sleep(1000)
+        case "die": os._exit(0)
+        case "raise": raise ValueError
+        case "nonsense": return "maybe"
+        case "unknown": return None
+        case "silent": return "no_answer"
+    return completion == answer
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("completion", "status"),
+    [("a", "correct"), ("b", "wrong"), ("hang", "timed_out"), ("die", "crashed"), ("raise", "crashed"),
+     ("nonsense", "crashed"), ("unknown", "unverifiable"), ("silent", "no_answer")],
+)  # fmt: skip
+def test_a_function_of_the_users_own(mine, completion, status):
+    verifier = OwnVerifier("mine:check", Verify(timeout_seconds=1.5))
+    assert verifier.verify(completion, "a", []).status == status
+    assert verifier.verify("a", "a", []).status == "correct"
+    verifier.close()
+
+
+def test_grade_with_it(mine, tmp_path, ray_cluster):
+    rows = [{"prompt": "?", "answer": "a", "completion": text} for text in ("a", "b", "raise")]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_cli("grade", "in.jsonl", "--out", "out.parquet", "--verifier", "mine:check", cwd=tmp_path)
+    assert [row["status"] for row in pq.read_table("out.parquet").to_pylist()] == ["correct", "wrong", "crashed"]
+    refusals = {
+        "mine:none": "there is no function 'none' in mine",
+        "mine:number": "there is no function 'number'",
+        "nobody:check": "cannot be imported",
+        "mathematics": "--verifier: name math, choice, code, or a function",
+    }
+    for name, says in refusals.items():
+        refused = run_cli("grade", "in.jsonl", "--out", "o.parquet", "--verifier", name, cwd=tmp_path, check=False)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
+        assert says in refused.stderr
+
+
+def test_a_recipe_names_it(mine):
+    quickstart = PROJECT / "ded_ray" / "tiny" / "quickstart.yaml"
+    for verifier in ("math", "mine:check"):
+        load_recipe(quickstart, [f"problems={{kind: file, path: p.jsonl, verifier: '{verifier}'}}"])
+    with pytest.raises(BadInput, match=r"problems\.verifier: name math, choice, code, or a function of your own"):
+        load_recipe(quickstart, ["problems={kind: file, path: p.jsonl, verifier: maths}"])
+    assert grade_knobs("mine:check").verifier == "mine:check"
