@@ -75,11 +75,12 @@ def verdict(verifying: Verifying, verifier: str, completion: str, answer: str) -
     return str(rollout.status), time.monotonic() - started
 
 
-def left_behind() -> list[str]:
-    """Command lines of what still runs of a program of a model, on the whole machine."""
+def left_behind(before: set[int]) -> list[str]:
+    """Command lines of what still runs of a program of a model, anywhere on the machine, that did not run before."""
     for wait in (0.0, 0.05, SECONDS_FOR_GOODBYE):
         time.sleep(wait)
-        found = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"]]
+        new = [process for process in psutil.process_iter(["pid", "cmdline"]) if process.info["pid"] not in before]
+        found = [process.info["cmdline"] for process in new if process.info["cmdline"]]
         left = [" ".join(line) for line in found if "program.py" in line or line[0] == "/bin/sleep"]
         if not left:
             break
@@ -90,6 +91,7 @@ def torture(verifying: Verifying, verifier: str, attacks: Iterable[Attack], dead
     """Try every attack, and after each an honest answer."""
     tally = Tally()
     for attack in attacks:
+        before = set(psutil.pids())
         status, seconds = verdict(verifying, verifier, attack.completion, attack.answer)
         tally.statuses[status] += 1
         tally.slowest = max(tally.slowest, (seconds, attack.name))
@@ -97,7 +99,7 @@ def torture(verifying: Verifying, verifier: str, attacks: Iterable[Attack], dead
             tally.note("forged", attack, status, seconds)
         if seconds > deadline_seconds + 1:
             tally.note("late", attack, status, seconds)
-        if left_behind():
+        if left_behind(before):
             tally.note("left_behind", attack, status, seconds)
         honest, seconds = verdict(verifying, verifier, *HONEST[verifier])
         if honest != "correct" or seconds > deadline_seconds + 1:

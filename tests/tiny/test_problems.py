@@ -2,6 +2,7 @@ import random
 
 import pytest
 
+from ded_ray.recipe import Verify
 from ded_ray.tiny.problems import FAMILIES, make_problems
 from ded_ray.tiny.styles import STYLES
 from ded_ray.verify.math import MathVerifier
@@ -40,7 +41,7 @@ def test_too_few_different_problems_is_said():
 
 @pytest.mark.parametrize("style", ["careful", "terse", "rambling"])
 def test_a_style_without_slips_is_right_and_with_slips_is_not_always(style):
-    verifier = MathVerifier(("boxed",), 10, 2 << 30)
+    verifier = MathVerifier(Verify())
     rng = random.Random(0)
     problems = make_problems("chain", 40, (3, 8), 5)
 

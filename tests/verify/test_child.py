@@ -14,7 +14,7 @@ def child(code: str, tmp_path, monkeypatch, memory_bytes: int = 1 << 30, cpu_sec
     (tmp_path / "made_child.py").write_text(
         f"import os, sys, time\nfrom ded_ray.verify.child import serve\ndef answer(q):\n    {code}\nserve(answer)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
     return Child("made_child", memory_bytes, cpu_seconds)
 
 

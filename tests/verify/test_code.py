@@ -194,11 +194,12 @@ def test_the_other_walls(tier, tmp_path, monkeypatch):
     assert verifier.verify(fenced("def double(x): return 4"), CHECK, []).status == "wrong"
     assert verifier.verify(fenced("import os; os.fork(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
     assert verifier.verify(fenced("import socket; socket.socket(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
-    started = time.monotonic()
+    started, before = time.monotonic(), set(psutil.pids())
     assert verifier.verify(fenced("while True: pass"), DOUBLE, []).status == "timed_out"
     assert time.monotonic() - started < 3 + 1
     time.sleep(0.5)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+    left = [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+    assert not [p for p in left if p.pid not in before]
     verifier.close()
 
 
