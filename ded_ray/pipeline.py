@@ -29,8 +29,8 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     inputs = read_inputs(recipe)
     run = Run.create(folder, recipe)
     problems = choose_problems(run, inputs)
-    questions = ask_student(run, problems)
-    curated = ask_teacher(run, questions)
+    questions = ask_student(run, inputs, problems)
+    curated = ask_teacher(run, inputs, questions)
     checkpoint = train_student(run, curated)
     evaluations = evaluate(run, inputs, checkpoint)
     report(run, checkpoint, evaluations)
@@ -45,7 +45,7 @@ def choose_problems(run: Run, inputs: Inputs) -> Stage:
     return stage
 
 
-def ask_student(run: Run, problems: Stage) -> Stage:
+def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
     """The student first: its pass rate says which questions the expensive teacher need not answer (DED, compression)."""
     from ded_ray.curate.plan import questions
 
@@ -56,7 +56,7 @@ def ask_student(run: Run, problems: Stage) -> Stage:
             write_problems(stage, kept_problems(problems))
         return stage
     rollouts = run.stage("student_rollouts", [identity(recipe.student, recipe.seed)], [problems])
-    verdicts = run.stage("student_verdicts", [recipe.verify.identity()], [rollouts])
+    verdicts = run.stage("student_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
         stream_answers(
@@ -66,14 +66,14 @@ def ask_student(run: Run, problems: Stage) -> Stage:
     return stage
 
 
-def ask_teacher(run: Run, questions: Stage) -> Stage:
+def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
     """The teacher answers what survived; its answers are verified and curated while it is still answering."""
     from ded_ray.curate.plan import curate
     from ded_ray.verify.plan import reward
 
     recipe = run.recipe
     rollouts = run.stage("teacher_rollouts", [identity(recipe.teacher, recipe.seed)], [questions])
-    verdicts = run.stage("teacher_verdicts", [recipe.verify.identity()], [rollouts])
+    verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     stage = run.stage("curated", [recipe.rewards, recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
         stream_answers(
@@ -105,7 +105,7 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
         known_by = "" if made_from else model  # the student's folder may move; its checkpoint stage says what it is
         stage = run.stage(
             f"evaluate_{name}",
-            [recipe.evaluate.identity(), recipe.verify.identity(), recipe.seed, problems, known_by],
+            [recipe.evaluate.identity(), recipe.verify.identity(), inputs.verifiers, recipe.seed, problems, known_by],
             made_from,
         )
         if not stage.done:

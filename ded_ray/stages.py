@@ -33,14 +33,15 @@ class Inputs:
 
     problems: list[Problem]
     benchmarks: dict[str, list[Problem]]
+    verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
 
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
     problems = read_problems(recipe.problems)
     benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
-    for verifier in {problem.verifier for problem in [*problems, *[p for b in benchmarks.values() for p in b]]}:
-        check_function(verifier, "problems.verifier")
+    verifiers = {problem.verifier for problem in [*problems, *[p for b in benchmarks.values() for p in b]]}
+    sources = {name: check_function(name, "problems.verifier") for name in sorted(verifiers)}
     student, teacher, asked = recipe.student, recipe.teacher, [p for b in benchmarks.values() for p in b]
     if student.measure_pass_rate:
         check_prompts_fit(problems, student.model, student.sampling.max_tokens, "student", "student.sampling.max_tokens")
@@ -54,7 +55,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         from ded_ray.generate.replay_engine import check_covers
 
         check_covers(recipe.teacher.engine, problems)
-    return Inputs(select(problems, asked), benchmarks)
+    return Inputs(select(problems, asked), benchmarks, sources)
 
 
 def write_problems(stage: Stage, problems: list[Problem]) -> None:
@@ -134,7 +135,6 @@ def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Ans
         return None, {}
     from ded_ray.generate.plan import Answering, engine_resources, saved_groups
 
-    replies.mkdir(exist_ok=True)
     return partial(Answering, knobs.judge, seed, replies, None, saved_groups(replies)), engine_resources(knobs.judge.engine)
 
 
@@ -194,7 +194,9 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     ):
         for benchmark, problems in benchmarks.items():
             groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
-            checked = verified(ray.data.from_arrow(to_table(groups, Group)), stage.run)
+            size = recipe.verify.batch_size
+            blocks = [to_table(groups[i : i + size], Group) for i in range(0, len(groups), size)]
+            checked = verified(ray.data.from_arrow(blocks), stage.run)
             rows = [Group.from_row(row) for row in checked.take_all()]
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
             rollouts += [rollout for group in rows for rollout in group.rollouts]

@@ -75,8 +75,44 @@ def as_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
-def as_answer(value: Any, verifier: str) -> str:
-    """A reference as text. For multiple choice a whole number is the index of the right option (MMLU): 0 is A."""
-    if verifier == "choice" and type(value) is int and 0 <= value < 26:
-        return chr(ord("A") + value)
-    return as_text(value)
+def as_answer(value: Any, verifier: str, options: tuple[list[str], list[str]] | None = None) -> str:
+    """A reference as text. For multiple choice the letter of the right option, where the value is the option's label
+    (OpenBookQA, ARC), a letter, or the option's index (MMLU: 0 is A); an option's text stays as it is.
+    """
+    if verifier != "choice":
+        return as_text(value)
+    texts, labels = options or ([], [])
+    spoken = as_text(value).strip()
+    if spoken in labels:
+        return letter(labels.index(spoken))
+    is_index = type(value) is int or (spoken.isascii() and spoken.isdigit() and spoken not in texts)
+    return letter(int(spoken)) if is_index and 0 <= int(spoken) < (len(texts) or 26) else spoken
+
+
+def read_options(value: Any) -> tuple[list[str], list[str]] | None:
+    """(texts, labels) of a list of texts (MMLU), of {"text": [...], "label": [...]} (OpenBookQA, ARC), or of a list of
+    {"text", "label"}, or of one of these as JSON text; the labels are A, B, C ... where none are given. None for
+    anything else.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    if isinstance(value, dict) and isinstance(value.get("text"), list):
+        texts, labels = value["text"], value.get("label")
+    elif isinstance(value, list) and value and all(isinstance(option, dict) and "text" in option for option in value):
+        texts, labels = [option["text"] for option in value], [option.get("label") for option in value]
+    elif isinstance(value, list):
+        texts, labels = value, None
+    else:
+        return None
+    if not texts or len(texts) > 26 or (labels and len(labels) != len(texts)):
+        return None
+    if not labels or None in labels:
+        labels = [letter(index) for index in range(len(texts))]
+    return [str(text) for text in texts], [str(label) for label in labels]
+
+
+def letter(index: int) -> str:
+    return chr(ord("A") + index)

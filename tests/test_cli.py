@@ -120,4 +120,8 @@ def test_grade_refuses_what_it_cannot_use(tmp_path):
     assert "no column `okay`; set --label to one of: prompt" in bad(*command, "--label", "okay")
     assert "verify.timeout: unknown knob; did you mean `timeout_seconds`?" in bad(*command, "--set", "verify.timeout=1")
     assert "no column `num_tokens`" in bad(*command, "--set", "rewards.length.weight=1")
+    (tmp_path / "in.jsonl").write_text(json.dumps(row | {"num_tokens": 0.5}) + "\n")
+    assert "column `num_tokens` holds 0.5" in bad(*command, "--set", "rewards.length.weight=1")
+    nowhere = ("grade", tmp_path / "in.jsonl", "--out", tmp_path / "none" / "o.parquet")
+    assert "there is no folder" in bad(*nowhere, "--set", "verify.judge.model=tiny/student")
     assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]

@@ -51,6 +51,7 @@ class Answering:
         if by_id:
             requests = [self._request(problem) for problem in by_id.values()]
             made = [self._group(request, rollouts) for request, rollouts in self._engine.generate(requests)]
+            self._save_to.mkdir(parents=True, exist_ok=True)
             write_part(self._save_to, to_table(made, Group))
             self._report([rollout for group in made for rollout in group.rollouts], len(made))
             groups += made

@@ -87,6 +87,9 @@ class Verify(Knobs):
     """CPU time per answer, which a busy machine does not use up; also `timed_out`."""
     memory_bytes: PositiveInt = 2 << 30
     """Address space that an answer may take on top of what the libraries use."""
+    thinking: Literal["optional", "required"] = "optional"
+    """required: without a closing </think> there is no answer; for chat templates that open the thinking part themselves,
+    where an unfinished thought would look like an answer."""
     answer_forms: Annotated[tuple[Literal["boxed", "hashes", "phrase"], ...], Field(min_length=1)] = ("boxed", "hashes")
     """Where an answer may stand, first match wins: the last \\boxed{}, after '####', after 'the answer is'."""
     code: Code = Code()

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 from ded_ray.knobs import BadInput
-from ded_ray.records import Problem
+from ded_ray.records import Problem, stable_hash
 from ded_ray.tiny.models import model_path
 
 
-def check_function(name: str, knob: str) -> None:
-    """Raise BadInput when a verifier of the user's own, `module:function`, is not there."""
+def check_function(name: str, knob: str) -> str:
+    """Raise BadInput when a verifier of the user's own, `module:function`, is not there; else a hash of its module's
+    text, '' for verifiers that come with the package.
+    """
     if ":" not in name:
-        return
+        return ""
     module, _, function = name.partition(":")
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, folder)
@@ -24,6 +26,7 @@ def check_function(name: str, knob: str) -> None:
         raise BadInput(f"{knob}: {name!r} cannot be imported ({error}); put the module into {folder}") from error
     if not callable(found):
         raise BadInput(f"{knob}: there is no function {function!r} in {module}; write it as (completion, answer) -> bool")
+    return stable_hash(Path(sys.modules[module].__file__ or "").read_text())
 
 
 def check_prompts_fit(problems: list[Problem], model: str, max_tokens: int, knob: str, sampling: str) -> None:

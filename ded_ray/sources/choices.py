@@ -1,37 +1,24 @@
-"""Multiple choice as data sets publish it: options, the right one, and how they are shown to a model."""
+"""Multiple choice: how options are shown to a model, and in which order."""
 
 import random
+import re
 from collections.abc import Sequence
-from typing import Any
 
 from ded_ray.records import stable_hash
+from ded_ray.user_files import letter
 
-
-def read_options(value: Any) -> tuple[list[str], list[str]] | None:
-    """(texts, labels) of a list of texts (MMLU), of {"text": [...], "label": [...]} (OpenBookQA, ARC), or of a list of
-    {"text", "label"}; the labels are A, B, C ... where none are given. None for anything else.
-    """
-    if isinstance(value, dict) and isinstance(value.get("text"), list):
-        texts, labels = value["text"], value.get("label")
-    elif isinstance(value, list) and value and all(isinstance(option, dict) and "text" in option for option in value):
-        texts, labels = [option["text"] for option in value], [option.get("label") for option in value]
-    elif isinstance(value, list):
-        texts, labels = value, None
-    else:
-        return None
-    if not texts or len(texts) > 26 or (labels and len(labels) != len(texts)):
-        return None
-    if not labels or None in labels:
-        labels = [letter(index) for index in range(len(texts))]
-    return [str(text) for text in texts], [str(label) for label in labels]
-
-
-def letter(index: int) -> str:
-    return chr(ord("A") + index)
+_SPEAKS_OF_OTHERS = re.compile(
+    r"\b(?:all|none|both|neither|either|any) of (?:the |these|those)|\babove\b|\b[A-E] and [A-E]\b", re.IGNORECASE
+)
 
 
 def shuffled(texts: Sequence[str], answer: str, seed: int, problem_id: str) -> tuple[list[str], str]:
-    """The options in another order, the same for the same seed and problem; an answer that is a letter moves along."""
+    """The options in another order, the same for the same seed and problem; an answer that is a letter moves along.
+
+    Options that speak of the others ("none of the above", "A and C") keep theirs: elsewhere they would be nonsense.
+    """
+    if any(_SPEAKS_OF_OTHERS.search(text) for text in texts):
+        return list(texts), answer
     order = list(range(len(texts)))
     random.Random(stable_hash("choices", seed, problem_id)).shuffle(order)
     if len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(texts):

@@ -8,9 +8,9 @@ from typing import Any
 from ded_ray.knobs import BadInput
 from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
-from ded_ray.sources.choices import letter, read_options, shown, shuffled
+from ded_ray.sources.choices import shown, shuffled
 from ded_ray.tiny.problems import make_problems
-from ded_ray.user_files import as_answer, column, read_rows
+from ded_ray.user_files import as_answer, column, letter, read_options, read_rows
 
 
 def read_problems(source: Problems) -> list[Problem]:
@@ -51,10 +51,14 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counte
     if not prompt.strip():
         raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
     problem_id = _problem_id(source, row, where, prompt, seen)
-    choices: list[str] = []
-    answer = _answer(source, row, where)
-    if source.choices_column:
-        choices, answer = _choices(source, row, where, answer, problem_id)
+    options = _options(source, row, where)
+    answer, choices = _answer(source, row, where, options), options[0] if options else []
+    if choices:
+        names = [letter(index) for index in range(len(choices))]
+        if answer not in names and (len(answer) == 1 or answer not in choices):
+            raise BadInput(f"{where}: the answer {answer!r:.60} is neither a letter, an index nor a text of the options")
+        if source.choices_seed is not None:
+            choices, answer = shuffled(choices, answer, source.choices_seed, problem_id)
         prompt = shown(prompt, choices)
     return Problem(
         problem_id=problem_id,
@@ -77,11 +81,11 @@ def _problem_id(source: FileProblems, row: dict[str, Any], where: str, prompt: s
     return hashed if seen[hashed] == 1 or source.one_row_per == "rollout" else f"{hashed}-{seen[hashed]}"
 
 
-def _answer(source: FileProblems, row: dict[str, Any], where: str) -> str:
+def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tuple[list[str], list[str]] | None) -> str:
     if source.verifier == "code" and source.answer_column not in row and {"test", "entry_point"} <= row.keys():
         tests = {"test": row["test"], "entry_point": row["entry_point"], "prompt": row[source.prompt_column]}
         return json.dumps(tests)
-    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier)
+    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier, options)
     if source.answer_after is not None:
         if source.answer_after not in answer:
             raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")
@@ -89,13 +93,10 @@ def _answer(source: FileProblems, row: dict[str, Any], where: str) -> str:
     return answer
 
 
-def _choices(source: FileProblems, row: dict[str, Any], where: str, answer: str, problem_id: str) -> tuple[list[str], str]:
-    """The options in the order in which they are shown, and the answer in terms of that order."""
-    name = source.choices_column or ""
-    options = read_options(column(row, name, where, "problems.choices_column"))
+def _options(source: FileProblems, row: dict[str, Any], where: str) -> tuple[list[str], list[str]] | None:
+    if source.choices_column is None:
+        return None
+    options = read_options(column(row, source.choices_column, where, "problems.choices_column"))
     if options is None:
-        raise BadInput(f"{where}: `{name}` is not a list of 1 to 26 options; make it one")
-    texts, labels = options
-    if answer in labels:
-        answer = letter(labels.index(answer))
-    return (texts, answer) if source.choices_seed is None else shuffled(texts, answer, source.choices_seed, problem_id)
+        raise BadInput(f"{where}: `{source.choices_column}` is not a list of 1 to 26 options; make it one")
+    return options

@@ -42,6 +42,7 @@ class Child:
     _nursery: subprocess.Popen[bytes]
     _worker: int | None  # its process id, once it is known to be ready
     _received: bytearray  # of the child's output, what is not yet a whole line
+    _number = 0  # of the last question: an answer to another one is never taken for its own
 
     def __init__(self, module: str, memory_bytes: int, cpu_seconds: float) -> None:
         self._command = [sys.executable, "-m", module, str(memory_bytes), str(math.ceil(cpu_seconds))]
@@ -52,17 +53,21 @@ class Child:
         if self._nursery.poll() is not None:
             self.stop()
             self._start()
+        self._note_what_happened()
         if self._worker is None:
             self._await_worker()
         deadline = time.monotonic() + timeout_seconds
+        self._number += 1
         assert self._nursery.stdin is not None
         try:
-            self._nursery.stdin.write(json.dumps(question).encode() + b"\n")
+            self._nursery.stdin.write(json.dumps([self._number, question]).encode() + b"\n")
             self._nursery.stdin.flush()
         except OSError as error:
             self.stop()
             raise ChildCrashed("the child died") from error
         reply = self._read_reply(deadline)
+        while reply is not None and reply.get("number") != self._number and "died_of" not in reply:
+            reply = self._read_reply(deadline)  # somebody else's answer, late
         if reply is None:
             self._kill_worker()
             raise ChildTimedOut
@@ -72,6 +77,11 @@ class Child:
         if "error" in reply:
             raise ChildCrashed(reply["error"])
         return reply["answer"]
+
+    def _note_what_happened(self) -> None:
+        """A worker may have died since its last answer, by the kernel's hand."""
+        while reply := self._read_reply(time.monotonic()):
+            self._worker = reply.get("ready")
 
     def stop(self) -> None:
         """Kill the child and all that it started; it can be asked again, and then starts afresh."""
@@ -177,11 +187,12 @@ def _work(answer_one: Callable[[dict[str, Any]], Any], replies: Any) -> None:
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds, -1))
+        number, question = json.loads(line)
         try:
-            reply = {"answer": answer_one(json.loads(line))}
+            reply = {"answer": answer_one(question)}
         except BaseException as error:  # the boundary: whatever a hostile answer raises, TimeoutException included
             reply = {"error": f"{type(error).__name__}: {error}"[:500]}
-        print(json.dumps(reply), file=replies)
+        print(json.dumps({"number": number, **reply}), file=replies)
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -1,7 +1,7 @@
 r"""Verdicts on multiple choice: the reference and the found answer may each be a letter or the option's own text.
 
-A letter only counts where it stands for an option by itself: `B`, `(b)`, `B. the Moon`, `Option B`, `\text{(B)}`. An `A`
-that begins a sentence or is a symbol in a formula is none.
+A letter only counts where it names one option: `B`, `(b)`, `B. the Moon`, `Option B`, `\text{(B)}`. An `A` that begins a
+sentence or is a symbol in a formula is none, and neither is the first of several.
 """
 
 import re
@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from ded_ray.verify.extract import extract_answer
 from ded_ray.verify.verdict import Verdict
 
-_BARE = re.compile(r"[\[(]?([A-Za-z])[\])]?[.:)]?")
-_LETTER = re.compile(
-    r"(?:(?:the )?(?:correct )?(?:option|choice|answer)(?: is)?:?\s+)?[\[(]?([A-Za-z])[\])]?"
-    r"(?:[.:)]\s*.*|,?\s+(?:because|since)\b.*)?",
-    re.DOTALL | re.IGNORECASE,
-)
+_NAME = r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z]))"
+_PREFIX = r"(?:(?:[Tt]he )?(?:[Cc]orrect )?(?:[Oo]ption|[Cc]hoice|[Aa]nswer)(?: is)?:?\s+)?"
+_BARE = re.compile(rf"{_PREFIX}{_NAME}[.:)]?(?:,? (?:because|since)\b.*)?")
+_LABELLED = re.compile(rf"{_PREFIX}{_NAME}[.:)]?\s+(.+)")
+_OTHER = re.compile(r"\b[A-Z]\b|\b(?:or|and|not|no|wrong|either|neither)\b")
 _WRAPPER = re.compile(r"\\(?:text|textbf|textrm|mathrm|mathbf|mathsf|bf|rm|mbox)\s*\{(.*)\}(.*)", re.DOTALL)
 _MARKS = re.compile(r"\\[()\[\]]|[$*`]")
 
@@ -29,24 +28,41 @@ def _plain(text: str) -> str:
 
 
 def choice_index(answer: str, choices: Sequence[str]) -> int | None:
-    """Which option an answer means, from 0: by its letter alone, by the option's text, by a letter and more; else None.
+    """Which option an answer means, from 0: by its letter, by the option's text, or by both; None when it means none.
 
-    Without options any single letter counts; with them only a letter that names one. A lone letter is always the
-    option's name, never its text.
+    Without options any single letter counts; with them only a letter that names one, and a text beside the letter must
+    be that option's. A lone letter is always the option's name, never its text.
     """
     plain = _plain(answer)
-    by_letter = _BARE.fullmatch(plain)
-    if plain and by_letter is None:
-        texts = [_plain(choice) for choice in choices]
-        for spoken in (plain, plain.rstrip(".")):
-            if spoken in texts:
-                return texts.index(spoken)
-        folded = [text.casefold().rstrip(".") for text in texts]
-        if folded.count(spoken.casefold()) == 1:  # BB Bb and Bb Bb are two options
-            return folded.index(spoken.casefold())
-    by_letter = by_letter or _LETTER.fullmatch(plain)
-    index = ord(by_letter.group(1).upper()) - ord("A") if by_letter else None
-    return index if index is not None and (not choices or index < len(choices)) else None
+    if bare := _BARE.fullmatch(plain):
+        return _index(bare, choices)
+    texts = [_plain(choice) for choice in choices]
+    by_text = _by_text(plain, texts)
+    if by_text is not None:
+        return by_text
+    if labelled := _LABELLED.fullmatch(plain):
+        index, text = _index(labelled, choices), labelled.group(4)
+        if index is not None and (_folded(text) == _folded(texts[index]) if choices else not _OTHER.search(text)):
+            return index
+    return None
+
+
+def _index(match: re.Match[str], choices: Sequence[str]) -> int | None:
+    letter = next(group for group in match.groups()[:3] if group)
+    index = ord(letter.upper()) - ord("A")
+    return index if not choices or index < len(choices) else None
+
+
+def _by_text(spoken: str, texts: Sequence[str]) -> int | None:
+    for form in (spoken, spoken.rstrip(".")):
+        if form in texts:
+            return texts.index(form)
+    folded = [_folded(text) for text in texts]
+    return folded.index(_folded(spoken)) if folded.count(_folded(spoken)) == 1 else None  # BB Bb and Bb Bb are two options
+
+
+def _folded(text: str) -> str:
+    return text.casefold().rstrip(".")
 
 
 class ChoiceVerifier:

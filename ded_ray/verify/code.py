@@ -41,6 +41,10 @@ def extract_program(completion: str) -> str | None:
     return text if text.strip() and "```" not in text else None
 
 
+MAX_EXTRA_BYTES = 64 << 10
+"""How much more than four times the wanted output a program may print; more than that is wrong whatever it is."""
+
+
 class CodeVerifier:
     """Runs programs only in the sandbox; where a machine has none, every verdict is `unverifiable`."""
 
@@ -78,8 +82,11 @@ class CodeVerifier:
                 {"program.py": source}, ["program.py"], given.encode(errors="surrogatepass"), self._limits, self._walls,
                 str(self._scratch),
             ) as program:  # fmt: skip
-                printed = program.read(deadline).decode(errors="replace")
-                if program.exit_code(deadline) != 0 or not same_output(printed, wanted):
+                most = 4 * len(wanted.encode()) + MAX_EXTRA_BYTES
+                printed = program.read(deadline, most=most)
+                if len(printed) >= most or program.exit_code(deadline) != 0:
+                    return False
+                if not same_output(printed.decode(errors="replace"), wanted):
                     return False
         return True
 

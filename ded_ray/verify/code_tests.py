@@ -7,8 +7,9 @@ a function, or of a method of that name in `class Solution`; or {"test": "def ch
 """
 
 import json
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 Cases = list[tuple[str, str]]
@@ -103,10 +104,9 @@ def same_output(printed: str, wanted: str) -> bool:
     )
 
 
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,40})(?:\.[0-9]{1,40})?(?:[eE][-+]?[0-9]{1,3})?")
+
+
 def _same_number(first: str, second: str) -> bool:
-    if len(first) > 50 or len(second) > 50:
-        return False
-    try:
-        return Decimal(first) == Decimal(second)
-    except InvalidOperation:
-        return False
+    """By value; digits with leading zeros are a text."""
+    return bool(_NUMBER.fullmatch(first) and _NUMBER.fullmatch(second)) and Decimal(first) == Decimal(second)

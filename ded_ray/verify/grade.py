@@ -15,6 +15,7 @@ from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
 from ded_ray.recipe import Grade
 from ded_ray.records import Group, Problem, Rollout, schema_of, stable_hash
+from ded_ray.user_files import read_options
 from ded_ray.verify.grade_input import NEEDED, ROWS_PER_PART, Checks, as_label, checked_parts
 from ded_ray.verify.plan import Answerer, Judging, Verifying, actor_pool
 from ded_ray.verify.reward.total import reward_group
@@ -76,13 +77,13 @@ class Grading:
 
     def _group(self, row: dict[str, Any]) -> Group:
         known_by = stable_hash(row["prompt"], row["answer"], row["completion"])
-        choices = [str(choice) for choice in row.get("choices") or []]
+        options = read_options(row["choices"]) if row.get("choices") else None
         problem = Problem(
             problem_id=known_by,
             prompt=str(row["prompt"]),
             answer=row["answer"],
             verifier=self._knobs.verifier,
-            choices=choices,
+            choices=options[0] if options else [],
         )
         cut_off = row.get("finish_reason") == "length"
         rollout = Rollout(index=0, completion=row["completion"], num_tokens=int(row.get("num_tokens") or 0),

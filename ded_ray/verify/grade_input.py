@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ded_ray.knobs import BadInput
-from ded_ray.user_files import as_answer, as_text, column, read_rows
+from ded_ray.user_files import as_answer, as_text, column, read_options, read_rows
 
 ROWS_PER_PART = 512
 NEEDED = ("prompt", "answer", "completion")
@@ -38,9 +38,16 @@ class Checks:
             column(row, name, where)
         if taken := [name for name in self.added if name in row]:
             raise BadInput(f"{self.path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
+        if "num_tokens" in self.needed and (type(row["num_tokens"]) is not int or row["num_tokens"] < 0):
+            raise BadInput(
+                f"{where}: column `num_tokens` holds {row['num_tokens']!r:.60}; rewards of length need whole numbers"
+            )
         if self.label and as_label(column(row, self.label, where, "--label")) is None:
             given = f"column `{self.label}` holds {row[self.label]!r:.60}"
             raise BadInput(f"{where}: {given}; --label needs true and false, or 1 and 0")
+
+    def answer(self, row: dict[str, Any]) -> str:
+        return as_answer(row["answer"], self.verifier, read_options(row["choices"]) if row.get("choices") else None)
 
 
 def checked_parts(checks: Checks, folder: Path) -> int:
@@ -59,7 +66,7 @@ def checked_parts(checks: Checks, folder: Path) -> int:
 
 def _parquet_parts(checks: Checks) -> Iterator[pa.Table]:
     checks.check(*next(read_rows(checks.path)))  # a file that is none, and missing columns
-    watched, number = {*checks.needed, checks.label}, 0
+    watched, number = {*checks.needed, checks.label, "choices"}, 0
     with pq.ParquetFile(checks.path) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_PART):
             table = pa.Table.from_batches([batch])
@@ -67,7 +74,7 @@ def _parquet_parts(checks: Checks) -> Iterator[pa.Table]:
             for row in rows:
                 number += 1
                 checks.check(f"{checks.path}, row {number}", row)
-            answers = [as_answer(row["answer"], checks.verifier) for row in rows]
+            answers = [checks.answer(row) for row in rows]
             completions = [as_text(row["completion"]) for row in rows]
             for name, texts in (("answer", answers), ("completion", completions)):
                 table = table.set_column(table.column_names.index(name), name, pa.array(texts, pa.string()))
@@ -96,7 +103,7 @@ def _checked_rows(checks: Checks) -> Iterator[dict[str, Any]]:
     for where, row in read_rows(checks.path):
         checks.check(where, row)
         # Answers are often numbers in one file and texts in the next: they are compared as text.
-        yield {**row, "answer": as_answer(row["answer"], checks.verifier), "completion": as_text(row["completion"])}
+        yield {**row, "answer": checks.answer(row), "completion": as_text(row["completion"])}
 
 
 def _common_type(known: pa.DataType, values: list[Any]) -> pa.DataType:

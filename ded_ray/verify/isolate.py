@@ -19,7 +19,8 @@ import sys
 
 EXIT_NO_WALLS, WALLS_STAND = 125, b"!"
 NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000  # mnt uts ipc user pid net
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+MOUNT_SETATTR, AT_RECURSIVE, ATTR_RDONLY, ATTR_NOSUID = 442, 0x8000, 1, 2
 MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 2, 1, 22, 38
 SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache")
 
@@ -72,9 +73,14 @@ def build_root(spec: dict) -> None:
 
 
 def bind(source: str, target: str) -> None:
+    """With all that is mounted below it, read-only but for devices. Needs Linux 5.12."""
     mount(source, target, None, MS_BIND | MS_REC)
-    flags = MS_REMOUNT | MS_BIND | MS_NOSUID | (0 if source.startswith("/dev/") else MS_RDONLY)
-    mount("none", target, None, flags)
+    flags = ATTR_NOSUID | (0 if source.startswith("/dev/") else ATTR_RDONLY)
+    attributes = struct.pack("QQQQ", flags, 0, 0, 0)
+    check(
+        libc.syscall(MOUNT_SETATTR, -100, target.encode(), AT_RECURSIVE, attributes, ctypes.c_size_t(len(attributes))),
+        f"make {target} read-only",
+    )
 
 
 def limit_resources(spec: dict) -> None:
@@ -89,14 +95,21 @@ ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS, CLONE_THREAD = 1, 38, 0x00010000
 CALLS = {
     # machine: audit architecture, clone, clone3, prctl, (kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo), and the
-    # calls to refuse: (fork, vfork,) socket, setsid, setpgid, ptrace, mount, umount2, pivot_root, unshare, setns, bpf,
-    # perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup, kexec_load, process_vm_readv,
-    # process_vm_writev, pidfd_open, pidfd_send_signal
+    # calls to refuse. Processes: (fork, vfork,) setsid, setpgid, ptrace, process_vm_readv, process_vm_writev, pidfd_open,
+    # pidfd_send_signal. Walls: socket, mount, umount2, pivot_root, unshare, setns, bpf, perf_event_open, keyctl, add_key,
+    # request_key, userfaultfd, io_uring_setup, kexec_load. Who it is, which would free it from its parent: setuid, setgid,
+    # setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid, setgroups, capset. Memory that no limit counts: shmget,
+    # shmat, shmctl, semget, msgget, mq_open, memfd_create, memfd_secret
     "x86_64": (0xC000003E, 56, 435, 157, (62, 200, 234, 129, 297),
-               (57, 58, 41, 112, 109, 101, 165, 166, 155, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246, 310, 311,
-                434, 424)),
+               (57, 58, 112, 109, 101, 310, 311, 434, 424,
+                41, 165, 166, 155, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246,
+                105, 106, 113, 114, 117, 119, 122, 123, 116, 126,
+                29, 30, 31, 64, 68, 240, 319, 447)),
     "aarch64": (0xC00000B7, 220, 435, 167, (129, 130, 131, 138, 240),
-                (198, 157, 154, 117, 40, 39, 41, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104, 270, 271, 434, 424)),
+                (157, 154, 117, 270, 271, 434, 424,
+                 198, 40, 39, 41, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104,
+                 146, 144, 145, 143, 147, 149, 151, 152, 159, 91,
+                 194, 196, 195, 190, 186, 180, 279, 447)),
 }  # fmt: skip
 
 

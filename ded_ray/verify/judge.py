@@ -15,7 +15,7 @@ from ded_ray.thinking import final_part
 MAX_ANSWER_CHARS = 4_000
 """Of the end of a completion's final part: what a judge gets to read."""
 
-_VERDICT = re.compile(r"^[\s*#>_-]*VERDICT\s*:?[\s*]*(CORRECT|WRONG)[\s*.]*$", re.IGNORECASE | re.MULTILINE)
+_VERDICT = re.compile(r"[ *#>_-]{0,20}VERDICT ?:?[ *]{0,9}(CORRECT|WRONG)[ *.]{0,9}", re.IGNORECASE)
 
 
 def is_asked(group: Group, rollout: Rollout, knobs: Judge) -> bool:
@@ -41,7 +41,8 @@ def opinion(replies: list[Rollout]) -> Status:
     """The majority of the replies' last VERDICT lines; `unverifiable` for a tie, or where none can be read."""
     balance = 0
     for reply in replies:
-        if found := _VERDICT.findall(final_part(reply.completion)):
+        found = [match.group(1) for line in final_part(reply.completion).splitlines() if (match := _VERDICT.fullmatch(line))]
+        if found:
             balance += 1 if found[-1].upper() == "CORRECT" else -1
     return "correct" if balance > 0 else "wrong" if balance < 0 else "unverifiable"
 

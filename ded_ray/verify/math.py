@@ -12,9 +12,9 @@ from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
 from ded_ray.verify.extract import extract_answer
 from ded_ray.verify.verdict import Verdict
 
-_INTEGER = re.compile(r"[+-]?(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4})")
-_DECIMAL = re.compile(r"[+-]?\d{1,12}\.\d{1,12}")
-_FRACTION = re.compile(r"([+-]?)(?:\\[dt]?frac\{(\d{1,12})\}\{(\d{1,12})\}|(\d{1,12})/(\d{1,12}))")
+_INTEGER = re.compile(r"[+-]?(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4})", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?\d{1,12}\.\d{1,12}", re.ASCII)
+_FRACTION = re.compile(r"([+-]?)(?:\\[dt]?frac\{(\d{1,12})\}\{(\d{1,12})\}|(\d{1,12})/(\d{1,12}))", re.ASCII)
 
 
 def plain_number(text: str) -> Fraction | None:

@@ -10,7 +10,15 @@ import re
 from math_verify import LatexExtractionConfig, parse, verify
 
 from ded_ray.verify.child import serve
-from ded_ray.verify.math_forms import as_interval, based_number, is_inequality, plainer, without_unit
+from ded_ray.verify.math_forms import (
+    are_far_apart,
+    as_interval,
+    based_number,
+    is_inequality,
+    plainer,
+    without_modulus,
+    without_unit,
+)
 
 _BOXED = [LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False)]
 
@@ -21,6 +29,8 @@ def equal(question: dict[str, str]) -> bool | None:
     numerals = based_number(wanted), based_number(found)
     if None not in numerals:
         return numerals[0] == numerals[1]  # Math-Verify reads 1011_2 as 1011
+    if are_far_apart(found, wanted):
+        return False
     as_they_are = _compare(wanted, found)
     if as_they_are:
         return True
@@ -29,6 +39,8 @@ def equal(question: dict[str, str]) -> bool | None:
         plain_wanted, plain_found = as_interval(plain_wanted), as_interval(plain_found)
     if not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", plain_wanted)):
         plain_found = without_unit(plain_found)
+    if without_modulus(plain_wanted) == plain_wanted or without_modulus(plain_found) == plain_found:
+        plain_wanted, plain_found = without_modulus(plain_wanted), without_modulus(plain_found)
     if (plain_wanted, plain_found) == (wanted, found):
         return as_they_are
     in_plain_form = True if plain_wanted == plain_found != "" else _compare(plain_wanted, plain_found)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ray.data import ActorPoolStrategy, Dataset
 
 from ded_ray.recipe import Judge, Rewards, Verify
-from ded_ray.records import Group, Problem, to_table, write_part
+from ded_ray.records import Group, Problem, Rollout, to_table, write_part
 from ded_ray.verify.choice import ChoiceVerifier
 from ded_ray.verify.code import CodeVerifier
 from ded_ray.verify.judge import apply_opinion, is_asked, opinion, question
@@ -57,16 +57,21 @@ class Verifying:
         verifier = self._verifier(group.verifier)
         for rollout in group.rollouts:
             started = time.perf_counter()
-            verdict = Verdict("truncated")
-            if rollout.finish_reason != "length":
-                try:
-                    verdict = verifier.verify(rollout.completion, group.answer, group.choices)
-                except Exception:  # the boundary: a row that breaks a verifier must not take its batch along
-                    logger.warning("the %s verifier failed on group %s", group.verifier, group.group_id, exc_info=True)
-                    verdict = Verdict("crashed")
+            verdict = self._verdict(verifier, group, rollout)
             rollout.status, rollout.extracted, rollout.isolation = verdict.status, verdict.extracted, verdict.isolation
             rollout.seconds = time.perf_counter() - started
         return group
+
+    def _verdict(self, verifier: Verifier, group: Group, rollout: Rollout) -> Verdict:
+        if rollout.finish_reason == "length":
+            return Verdict("truncated")
+        if self._recipe.thinking == "required" and "</think>" not in rollout.completion:
+            return Verdict("no_answer")
+        try:
+            return verifier.verify(rollout.completion, group.answer, group.choices)
+        except Exception:  # the boundary: a row that breaks a verifier must not take its batch along
+            logger.warning("the %s verifier failed on group %s", group.verifier, group.group_id, exc_info=True)
+            return Verdict("crashed")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return _written([self.verify_group(Group.from_row(row)) for row in batch.to_pylist()], self._save_to)
@@ -86,15 +91,16 @@ class Judging:
 
     def judge_groups(self, groups: list[Group]) -> list[Group]:
         """Fill in judge_status and rule_status where the judge is asked, and the status where it decides."""
-        asked = {
-            question(group, rollout, self._knobs).problem_id: (group, rollout)
-            for group in groups
-            for rollout in group.rollouts
-            if is_asked(group, rollout, self._knobs)
-        }
+        asked: dict[str, tuple[Problem, list[Rollout]]] = {}  # equal rollouts of a file that is graded share a question
+        for group in groups:
+            for rollout in group.rollouts:
+                if is_asked(group, rollout, self._knobs):
+                    problem = question(group, rollout, self._knobs)
+                    asked.setdefault(problem.problem_id, (problem, []))[1].append(rollout)
         if asked:
-            for reply in self._answerer.answer([question(*pair, self._knobs) for pair in asked.values()]):
-                apply_opinion(asked[reply.problem_id][1], opinion(reply.rollouts), self._knobs)
+            for reply in self._answerer.answer([problem for problem, _ in asked.values()]):
+                for rollout in asked[reply.problem_id][1]:
+                    apply_opinion(rollout, opinion(reply.rollouts), self._knobs)
         return groups
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -121,11 +121,14 @@ class Program:
         self._await_walls(deadline)
         self._write(line)
 
-    def read(self, deadline: float, *, line: bool = False) -> bytes:
-        """What it prints, up to its end or one newline, at most MAX_OUTPUT_BYTES. Raises ProgramTimedOut, WallsFailed."""
+    def read(self, deadline: float, *, line: bool = False, most: int = MAX_OUTPUT_BYTES) -> bytes:
+        """What it prints, up to its end or one newline, or `most` bytes and perhaps a few more.
+
+        Raises ProgramTimedOut and WallsFailed.
+        """
         self._await_walls(deadline)
         received = bytearray()
-        while len(received) < MAX_OUTPUT_BYTES and not (line and received.endswith(b"\n")):
+        while len(received) < most and not (line and received.endswith(b"\n")):
             chunk = self._read_chunk(deadline, 1 << 16)
             if not chunk:
                 break
@@ -142,7 +145,8 @@ class Program:
         assert self._process.stdout is not None
         arrived = select.poll()
         arrived.register(self._process.stdout, select.POLLIN)
-        if not arrived.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        left = deadline - time.monotonic()  # also where the program writes faster than it can be read
+        if left <= 0 or not arrived.poll(left * 1000):
             raise ProgramTimedOut
         return os.read(self._process.stdout.fileno(), most)
 

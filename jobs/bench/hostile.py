@@ -178,6 +178,20 @@ ATTACKERS = {
     ),
     "starts a daemon": "import subprocess; subprocess.Popen(['/bin/sleep', '1000'], start_new_session=True)",
     "takes all memory": "x = []\nwhile True: x.append(bytearray(1 << 24))",
+    "takes memory that no limit counts": (
+        "import ctypes\nc = ctypes.CDLL(None)\nc.shmat.restype = ctypes.c_void_p\nfor i in range(8):\n"
+        "    s = c.shmget(0, 100 << 20, 0o1600)\n    assert s >= 0\n    p = c.shmat(s, None, 0)\n"
+        "    ctypes.memset(p, 1, 100 << 20)\n    c.shmdt(ctypes.c_void_p(p))\nprint(int(input()) * 2)"
+    ),
+    "takes memory in files of none": (
+        "import os\nf = [os.memfd_create(str(i)) for i in range(8)]\nfor d in f:\n"
+        "    for _ in range(100): os.write(d, bytes(1 << 20))\nprint(int(input()) * 2)"
+    ),
+    "becomes somebody else": (
+        "import os, time\nos.setresgid(4242, 4242, 4242)\nos.setresuid(4242, 4242, 4242)\ntime.sleep(99)"
+    ),
+    "floods with lines": "import os\nb = b'a\\n' * (1 << 15)\nfor _ in range(256): os.write(1, b)",
+    "floods with single bytes": "import os\nwhile True: os.write(1, b'4')",
     "fills the disk": "i = 0\nwhile True:\n    i += 1\n    open(f'f{i}', 'wb').write(bytes(1 << 20))",
     "makes files without end": "i = 0\nwhile True:\n    i += 1\n    open(f'f{i}', 'w').close()",
     "prints without end": "while True: print('x' * 1000)",

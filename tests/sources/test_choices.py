@@ -6,9 +6,10 @@ from conftest import shared
 
 from ded_ray.knobs import BadInput
 from ded_ray.recipe import FileProblems
-from ded_ray.sources.choices import read_options, shuffled
+from ded_ray.sources.choices import shuffled
 from ded_ray.sources.problems import read_problems
 from ded_ray.sources.select import select
+from ded_ray.user_files import as_answer, read_options
 from ded_ray.verify.choice import ChoiceVerifier
 from ded_ray.verify.code_tests import FunctionTests, parse_tests
 
@@ -21,12 +22,25 @@ from ded_ray.verify.code_tests import FunctionTests, parse_tests
         ([{"text": "x", "label": "A"}, {"text": "y", "label": "B"}], (["x", "y"], ["A", "B"])),
         ([], None),
         ("A, B", None),
+        ('["x", "y"]', (["x", "y"], ["A", "B"])),
         ({"text": ["x"], "label": ["A", "B"]}, None),
         (["x"] * 27, None),
     ],
 )
 def test_the_forms_of_data_sets(published, found):
     assert read_options(published) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "answer"),
+    [
+        (1, ["x", "y"], "B"), ("1", ["x", "y"], "B"), ("B", ["x", "y"], "B"), ("y", ["x", "y"], "y"),
+        ("1", {"text": ["x", "y"], "label": ["1", "2"]}, "A"), (1, {"text": ["x", "y"], "label": ["1", "2"]}, "A"),
+        ("2", ["2", "3"], "2"), (9, ["x", "y"], "9"),
+    ],
+)  # fmt: skip
+def test_answers_as_letters(value, options, answer):
+    assert as_answer(value, "choice", read_options(options)) == answer
 
 
 def problems_of(rows, tmp_path, **knobs):
@@ -45,6 +59,8 @@ def test_openbookqa_and_arc_as_published(tmp_path):
     assert (first.answer, second.answer, second.choices) == ("A", "B", ["a star", "a moon"])
     with pytest.raises(BadInput, match="row 1: `choices` is not a list of 1 to 26 options"):
         problems_of([OPEN_BOOK | {"choices": "none"}], tmp_path, **knobs)
+    with pytest.raises(BadInput, match="the answer 'E' is neither a letter, an index nor a text of the options"):
+        problems_of([OPEN_BOOK | {"answerKey": "E"}], tmp_path, **knobs)
 
 
 def test_shuffling_moves_the_answer_along_and_favours_no_position():
@@ -55,6 +71,8 @@ def test_shuffling_moves_the_answer_along_and_favours_no_position():
         assert verifier.verify(f"\\boxed{{{answer}}}", answer, texts).status == "correct"
         places[answer] += 1
     assert min(places.values()) > 60
+    kept = ["x", "y", "none of the above"]
+    assert all(shuffled(kept, "C", seed, "p") == (kept, "C") for seed in range(20))
     assert shuffled(["x", "y"], "y", 1, "p")[1] == "y"  # an answer that is a text stays one
     assert shuffled(["x", "y", "z"], "A", 1, "p") == shuffled(["x", "y", "z"], "A", 1, "p")
 
@@ -79,7 +97,9 @@ def test_humaneval_as_published():
 
 
 def test_rows_that_ask_the_same_are_told_apart_and_asked_once(tmp_path):
-    rows = [{"prompt": "a?", "answer": "A", "choices": ["x", "y"]}] * 2 + [{"prompt": "a?", "answer": "A", "choices": ["z"]}]
+    rows = [{"prompt": "a?", "answer": "A", "choices": ["x", "y"]}] * 2 + [
+        {"prompt": "a?", "answer": "A", "choices": ["z", "x"]}
+    ]
     problems = select(problems_of(rows, tmp_path, choices_column="choices"), [])
     assert len({problem.problem_id for problem in problems}) == 3
     assert [problem.dropped_because for problem in problems] == [None, "duplicate_prompt", None]

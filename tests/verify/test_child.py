@@ -56,6 +56,21 @@ def gone(pid: int) -> bool:
     return False
 
 
+def test_an_answer_is_never_taken_for_that_of_another_question(tmp_path, monkeypatch):
+    """Also when the kernel kills the worker between two questions, or just as one was asked."""
+    made = child("return q['n']", tmp_path, monkeypatch)
+    assert made.ask({"n": 0}, 20) == 0
+    for pause in (0.2, 0.0):
+        os.kill(made._worker, signal.SIGKILL)
+        time.sleep(pause)
+        for n in range(1, 6):
+            try:
+                assert made.ask({"n": n}, 20) == n
+            except ChildCrashed:
+                assert n == 1
+    made.stop()
+
+
 def test_what_takes_too_much_cpu_has_timed_out(tmp_path, monkeypatch):
     made = child("while not q.get('ok'): pass\n    return 1", tmp_path, monkeypatch, cpu_seconds=1)
     with pytest.raises(ChildTimedOut):

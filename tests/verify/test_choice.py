@@ -15,6 +15,8 @@ CHOICES = ["a dog", "the Moon", "42", "A"]
      (r"\textbf{B) } the Moon", 1), ("B: the Moon", 1), ("the correct answer is (B)", 1), ("B because it shines", 1),
      ("E", None), ("a cat", None), ("", None), ("AB", None), ("B and C", None), ("B, C", None), ("B dog", None),
      ("A man walks", None), (r"\frac{B}{C}", None), ("B_1", None), ("B = 3", None), (r"\{B\}", None), ("no B", None),
+     ("(A), (B), (C), (D)", None), ("(A) or (B)", None), ("A) or B)", None), ("A. is wrong, it is B.", None),
+     ("A: no. B: yes", None), ("A. the Moon", None), ("A the Moon", None), ("(B the Moon", None), ("B) the Moon", 1),
      ("A", 0)],  # a lone letter is a name, even where another option's text is that letter
 )  # fmt: skip
 def test_letters_and_texts(answer, index):
@@ -24,6 +26,15 @@ def test_letters_and_texts(answer, index):
 def test_without_options_any_letter_counts():
     assert choice_index("(E)", []) == 4
     assert choice_index("the Moon", []) is None
+    assert choice_index("B. the Moon", []) == 1
+    assert choice_index("B. not C", []) is None
+
+
+@pytest.mark.parametrize(
+    "hedge", [r"\boxed{(A)} or \boxed{(B)}", r"\boxed{A}, \boxed{B}, \boxed{C}", r"\boxed{A} and \boxed{B}"]
+)
+def test_several_boxes_are_no_choice(hedge):
+    assert ChoiceVerifier(("boxed",)).verify(hedge, "A", ["p", "q", "r"]).status == "wrong"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 
 import psutil
@@ -75,7 +77,7 @@ def test_forms_of_tests():
 @pytest.mark.parametrize(
     ("printed", "wanted", "same"),
     [("1 2\n", "1  2", True), ("1.0", "1", True), ("1.0000001", "1", False), ("a\nb", "a b", False), ("", "", True),
-     ("y", "Y", False)],
+     ("y", "Y", False), ("10", "0010", False), ("1_0", "10", False), ("-0.50", "-0.5", True), ("1e2", "100", True)],
 )  # fmt: skip
 def test_outputs_are_compared_by_words_and_exact_numbers(printed, wanted, same):
     assert same_output(printed, wanted) is same
@@ -124,6 +126,22 @@ def test_standard_input_and_output(verifier, program, status):
 def test_functions(verifier, program, status):
     assert verifier.verify(fenced(program), CHECK, []).status == status
     assert verifier.verify("    return x * 2\n", CHECK, []).status == "correct"
+
+
+@needs_walls
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts something below /usr, as root of its own mounts")
+def test_what_is_mounted_below_the_system_is_read_only_too(tmp_path):
+    code = (
+        "from ded_ray.recipe import Code; from ded_ray.verify.code import CodeVerifier\n"
+        'p = \'```python\\nopen("/usr/share/man/forged", "w")\\nprint(4)\\n```\'\n'
+        'print(CodeVerifier(Code()).verify(p, \'[{"input": "", "output": "4"}]\', []).status)'
+    )
+    mounts = 'mount -t tmpfs none /usr/share/man && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", mounts, "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip("this root may not mount")
+    assert done.stdout == "wrong\n", done.stderr
 
 
 @needs_walls

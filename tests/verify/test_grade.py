@@ -60,6 +60,12 @@ def test_agrees_with_the_publisher_of_real_rollouts(tmp_path, ray_cluster):
     assert rows[summary.slowest[0][1] - 1]["seconds"] == summary.slowest[0][0]
 
 
+def test_choice_as_openbookqa_has_it(tmp_path, ray_cluster):
+    row = {"prompt": "?", "answer": "2", "choices": {"text": ["Sun", "Moon"], "label": ["1", "2"]}}
+    found, _ = graded([row | {"completion": f"\\boxed{{{text}}}"} for text in ("B", "Moon", "A")], tmp_path, "choice")
+    assert [row["status"] for row in found] == ["correct", "correct", "wrong"]
+
+
 def test_choice(tmp_path, ray_cluster):
     rows = [
         {"prompt": "?", "answer": 1, "choices": ["x", "y"], "completion": text} for text in ("\\boxed{B}", "\\boxed{x}", "B")

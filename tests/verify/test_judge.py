@@ -91,6 +91,17 @@ def test_nothing_inside_a_part_is_filled_in():
     assert "so: {reference} {question}" in oracle.prompts[0]
 
 
+def test_equal_rollouts_share_a_question_and_its_answer():
+    groups, oracle = judged([group(rollout()), group(rollout())])
+    assert [each.rollouts[0].status for each in groups] == ["correct", "correct"]
+    assert len(oracle.prompts) == 1
+
+
+def test_a_flood_of_newlines_is_read_quickly():
+    assert opinion([rollout(completion="\n" * 2_000_000 + "VERDICT: WRONG")]) == "wrong"
+    assert opinion([rollout(completion="VERDICT" * 300_000)]) == "unverifiable"
+
+
 def test_a_prompt_without_its_parts_is_refused():
     with pytest.raises(ValueError, match=r"\{reference\} does not occur"):
         Judge(model="j", prompt="{question} {answer}")

@@ -10,6 +10,14 @@ from ded_ray.verify.math_forms import as_interval, based_number, plainer
 
 # fmt: off
 SAME = [
+    ("4", r"4 \pmod 7"),
+    ("3 hours", "3"),
+    ("2.5 kilometers", "2.5"),
+    (r"3\frac12 cups", r"\frac72"),
+    (r"6.02 \times 10^{-23}", r"6.020 \times 10^{-23}"),
+    ("–5", "-5"),  # noqa: RUF001
+    ("(–5, 2)", "(-5,2)"),  # noqa: RUF001
+    ("FF_{16}", "255_{10}"),
     ("(0,1)", "(0, 1)"),
     ("[0,1)", "[0,1)"),
     (r"(-\infty, 3]", r"(-\infty,3]"),
@@ -210,6 +218,30 @@ SAME = [
 ]
 
 DIFFERENT = [
+    ("a_{11}", "a_{12}"),
+    ("S_{30}", "S_{31}"),
+    ("a_12", "a_13"),
+    ("A_{30}", "a_{20}"),
+    ("5 million", "5"),
+    ("5 hundred", "5"),
+    ("5 plus two", "5"),
+    ("5 degrees below zero", "5"),
+    (r"\text{5 or more}", "5"),
+    (r"\text{5 hundred}", "5"),
+    ("2 thirds", "2"),
+    ("1 half", "1"),
+    ("3 dozen", "3"),
+    ("2 squared", "2"),
+    ("7 and one half", "7"),
+    (r"4 \pmod 7", r"4 \pmod 9"),
+    (r"7 \bmod 4", "7"),
+    ("√2.5", r"\frac{\sqrt2}{2}"),
+    ("1–5", "-4"),  # noqa: RUF001
+    ("1,2,3...", "1,2,3"),
+    ("x^2 100", "x^{2100}"),
+    (r"6.02 \times 10^{-23}", r"1.6 \times 10^{-19}"),
+    ("0.0000001", "0.0000002"),
+    ("5 mod 7, 6, 8", "5"),
     ("[0,1)", "[0,1]"),
     ("(1,2)", "[1,2]"),
     (r"x\geq 5", "x>5"),

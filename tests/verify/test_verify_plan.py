@@ -1,9 +1,27 @@
+import pytest
+
 from ded_ray.generate.plan import answer
 from ded_ray.progress import progress
 from ded_ray.recipe import Rewards, Sampling, Teacher, TransformersEngine, Verify
-from ded_ray.records import Group, read_records
+from ded_ray.records import Group, Problem, Rollout, read_records
 from ded_ray.tiny.problems import make_problems
-from ded_ray.verify.plan import reward, verify
+from ded_ray.verify.plan import Verifying, reward, verify
+
+
+@pytest.mark.parametrize(
+    ("thinking", "completion", "status"),
+    [
+        ("optional", r"so \boxed{5}", "correct"),
+        ("required", r"so \boxed{5}", "no_answer"),
+        ("required", r"so</think>\boxed{5}", "correct"),
+    ],
+)
+def test_thinking_that_the_template_opened_must_have_ended(thinking, completion, status):
+    problem = Problem(problem_id="p", prompt="?", answer="5")
+    rollout = Rollout(index=0, completion=completion, num_tokens=1, finish_reason="stop", seed=0)
+    verifying = Verifying(Verify(thinking=thinking))
+    assert verifying.verify_group(Group.of(problem, "g", "m", [rollout])).rollouts[0].status == status
+    verifying.close()
 
 
 def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluster, tmp_path):

@@ -9,10 +9,7 @@ from ded_ray.verify.reward.truncation import truncation
 
 
 def reward_group(group: Group, knobs: Rewards) -> Group:
-    """Fill in the reward of every checked rollout; of the others it is None, and no other reward depends on them.
-
-    Raises ValueError where a term needs token counts and a rollout has none.
-    """
+    """Fill in the reward of every checked rollout; of the others it is None, and no other reward depends on them."""
     for rollout in group.rollouts:
         rollout.reward = None
     checked = group.checked
@@ -23,8 +20,6 @@ def reward_group(group: Group, knobs: Rewards) -> Group:
 
 def rewards(checked: list[Rollout], knobs: Rewards) -> list[float]:
     """One number per checked rollout of one group."""
-    if knobs.needs_token_counts and any(rollout.num_tokens <= 0 for rollout in checked):
-        raise ValueError("rewards.length and truncation.soft_tokens need token counts, and these rollouts have none")
     lengths = _length(checked, knobs)
     return [
         knobs.correctness.weight * correctness(rollout)
