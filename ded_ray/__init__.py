@@ -2,7 +2,7 @@
 
 pipeline.py   the whole story in order; read this first        stages.py   what its steps do
 records.py    every row that travels                           recipe/     every knob (knobs.py, recipe_file.py)
-run.py        a run's folder, manifests, ledger                progress.py, machine.py, user_files.py
+run.py        a run's folder, manifests, ledger                progress.py, machine.py, user_files.py, thinking.py
 tiny/         the embedded world: problems and tiny models
 sources/      -> Problem          generate/  Problem -> Group         verify/    Group -> Group with verdicts
 curate/       Group -> Examples   train/     Example -> checkpoint    serve/     checkpoint -> endpoint
