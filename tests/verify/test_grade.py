@@ -66,14 +66,6 @@ def test_choice_as_openbookqa_has_it(tmp_path, ray_cluster):
     assert [row["status"] for row in found] == ["correct", "correct", "wrong"]
 
 
-def test_choice(tmp_path, ray_cluster):
-    rows = [
-        {"prompt": "?", "answer": 1, "choices": ["x", "y"], "completion": text} for text in ("\\boxed{B}", "\\boxed{x}", "B")
-    ]
-    found, _ = graded(rows, tmp_path, "choice")
-    assert [row["status"] for row in found] == ["correct", "wrong", "no_answer"]
-
-
 @pytest.mark.skipif(find_walls(Code()) is None, reason="this machine cannot isolate programs")
 def test_code_says_which_walls(tmp_path, ray_cluster):
     tests = {"inputs": ["2"], "outputs": ["4"]}

@@ -1,13 +1,12 @@
-import json
-
-import pyarrow.parquet as pq
 import pytest
 from conftest import PROJECT, run_cli
 
 from ded_ray.knobs import BadInput
 from ded_ray.recipe import Verify
 from ded_ray.recipe_file import grade_knobs, load_recipe
+from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.own import OwnVerifier
+from ded_ray.verify.plan import Verifying
 
 CODE = """
 import os, time
@@ -43,11 +42,20 @@ def test_a_function_of_the_users_own(mine, completion, status):
     verifier.close()
 
 
-def test_grade_with_it(mine, tmp_path, ray_cluster):
-    rows = [{"prompt": "?", "answer": "a", "completion": text} for text in ("a", "b", "raise")]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run_cli("grade", "in.jsonl", "--out", "out.parquet", "--verifier", "mine:check", cwd=tmp_path)
-    assert [row["status"] for row in pq.read_table("out.parquet").to_pylist()] == ["correct", "wrong", "crashed"]
+def test_a_batch_with_it(mine):
+    rollouts = [
+        Rollout(index=index, completion=text, num_tokens=1, finish_reason="stop", seed=index)
+        for index, text in enumerate(("a", "b", "raise"))
+    ]
+    problem = Problem(problem_id="p", prompt="?", answer="a", verifier="mine:check")
+    verifying = Verifying(Verify())
+    found = verifying.verify_group(Group.of(problem, "g", "m", rollouts))
+    verifying.close()
+    assert [rollout.status for rollout in found.rollouts] == ["correct", "wrong", "crashed"]
+
+
+def test_grade_refuses_one_that_is_not_there(mine, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"prompt": "?", "answer": "a", "completion": "a"}\n')
     refusals = {
         "mine:none": "there is no function 'none' in mine",
         "mine:number": "there is no function 'number'",

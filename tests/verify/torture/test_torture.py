@@ -15,7 +15,7 @@ from ded_ray.verify.sandbox import find_walls
 from jobs.bench.hostile import ANSWERS, CHECK, PROGRAMS, boxed, fenced
 from jobs.bench.torture import HONEST, knobs, torture, verdict
 
-DEADLINE_SECONDS = 2.0
+DEADLINE_SECONDS = 1.2
 needs_walls = pytest.mark.skipif(find_walls(Code()) is None, reason="this machine cannot isolate programs")
 
 
