@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import ray
 from conftest import PROJECT, run_cli, shared
 
@@ -59,6 +60,7 @@ def test_a_submitted_job_is_the_same_as_run(ray_cluster: str, tmp_path: Path) ->
     assert "did you mean `epochs`" in bad.stdout
 
 
+@pytest.mark.slow
 def test_replay_of_real_rollouts_end_to_end(ray_cluster: str, tmp_path: Path) -> None:
     shared("gsm8k_train.jsonl")
     labels = {}

@@ -82,15 +82,6 @@ def test_the_same_command_again_does_nothing_and_says_so(quickstart):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_deleting_a_stage_redoes_it_and_what_depends_on_it_only(copied_quickstart, ray_cluster):
-    before = tokens(copied_quickstart)
-    shutil.rmtree(copied_quickstart / "curated")
-    run_cli("quickstart", "--out", copied_quickstart, "--set", "train.max_steps=2", address=ray_cluster)
-    after = tokens(copied_quickstart)
-    changed = {name for name in STAGES if before[name] != after[name]}
-    assert changed == {"curated", "checkpoint", "evaluate_student", "report"}
-
-
 def test_the_report_is_whole_offline_and_safe(quickstart):
     page = (quickstart / "report.html").read_text()
     assert page.count("<svg") == 5
@@ -154,9 +145,10 @@ SMALL = [
 ]  # fmt: skip
 
 
-def test_kill_9_anywhere_and_again_finishes_it(tmp_path, ray_cluster):
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory, ray_cluster):
     """Killed four times, each time as soon as another stage has left its first trace; finished by the fifth start."""
-    folder = tmp_path / "run"
+    folder = tmp_path_factory.mktemp("killed") / "run"
     command = [*DED_RAY, "quickstart", "--out", str(folder), *[part for knob in SMALL for part in ("--set", knob)]]
     traces = [
         "student_rollouts/part-*",
@@ -180,6 +172,11 @@ def test_kill_9_anywhere_and_again_finishes_it(tmp_path, ray_cluster):
                 assert paid[name] <= {p.name for p in (folder / name).glob("part-*")}, "a paid rollout was lost"
             paid[name] = {p.name for p in (folder / name).glob("part-*")}
     run_cli(*command[3:], address=ray_cluster)
+    return folder
+
+
+def test_kill_9_anywhere_and_again_finishes_it(killed_run):
+    folder = killed_run
     for line in Run.open(folder).ledger():
         assert line["rows_in"] == line["rows_kept"] + sum(line["dropped"].values())
     ids = [g.group_id for g in read_records(folder / "teacher_rollouts", Group)]
@@ -187,3 +184,13 @@ def test_kill_9_anywhere_and_again_finishes_it(tmp_path, ray_cluster):
     steps = [json.loads(line)["step"] for line in (folder / "checkpoint" / "curve.jsonl").read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))
     assert len(scores(folder)) == 3
+
+
+def test_deleting_a_stage_redoes_it_and_what_depends_on_it_only(killed_run, ray_cluster):
+    before = tokens(killed_run)
+    shutil.rmtree(killed_run / "curated")
+    knobs = [part for knob in [*SMALL, "train.max_steps=2"] for part in ("--set", knob)]
+    run_cli("quickstart", "--out", killed_run, *knobs, address=ray_cluster)
+    after = tokens(killed_run)
+    changed = {name for name in STAGES if before[name] != after[name]}
+    assert changed == {"curated", "checkpoint", "evaluate_student", "report"}
