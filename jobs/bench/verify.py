@@ -80,12 +80,14 @@ def seconds_with(num_actors: int, groups: list[Group]) -> float:
 
     from ded_ray.verify.plan import Verifying
 
-    tables = [to_table(groups[i : i + 64], Group) for i in range(0, len(groups), 64)]
+    # In the object store, as the blocks of a plan are.
+    tables = [ray.put(to_table(groups[i : i + 64], Group)) for i in range(0, len(groups), 64)]
     actors = [ray.remote(num_cpus=1)(Verifying).remote(Verify()) for _ in range(num_actors)]
     warm = to_table(groups_of([{"prompt": "", "answer": "1+x", "completion": "\\boxed{x+1}"}]), Group)
     ray.get([actor.__call__.remote(warm) for actor in actors])
     started = time.perf_counter()
-    ray.get([actors[i % num_actors].__call__.remote(table) for i, table in enumerate(tables)])
+    verified = [actors[i % num_actors].__call__.remote(table) for i, table in enumerate(tables)]
+    ray.wait(verified, num_returns=len(verified), fetch_local=False)
     seconds = time.perf_counter() - started
     for actor in actors:
         ray.kill(actor)
