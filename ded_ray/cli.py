@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="ded-ray",
@@ -132,9 +129,10 @@ def grade(
         knobs = grade_knobs(verifier, overrides)
         check_function(verifier, "--verifier")
         from ded_ray.report.terminal import show_graded
-        from ded_ray.stages import judge_of
+        from ded_ray.stages import check_judge, judge_of
         from ded_ray.verify.grade import grade_file
 
+        check_judge(knobs.verify)
         replies = out.with_name(f"{out.stem}.judge_rollouts")
         show_graded(grade_file(file, out, knobs, label, *judge_of(knobs.verify, 0, replies)))
 

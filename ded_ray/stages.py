@@ -51,6 +51,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         models["teacher"] = teacher.model
     for knob, model in models.items():
         check_prompts_fit(asked, model, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
+    check_judge(recipe.verify)
     if isinstance(recipe.teacher.engine, ReplayEngine):
         from ded_ray.generate.replay_engine import check_covers
 
@@ -126,6 +127,12 @@ def verified(groups: "Dataset", run: Run, save_to: Path | None = None) -> "Datas
     return judge(verify(groups, knobs), knobs.judge, make_answerer, resources, save_to)
 
 
+def check_judge(knobs: Verify) -> None:
+    """Raise BadInput for a judge whose model cannot be found: it is first asked when much has been paid for."""
+    if knobs.judge is not None and isinstance(knobs.judge.engine, TransformersEngine):
+        check_prompts_fit([], knobs.judge.model, knobs.judge.sampling.max_tokens, "verify.judge", "verify.judge.sampling")
+
+
 def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Answerer] | None, dict[str, float]]":
     """What makes the judge's answerer, and the resources it needs; (None, {}) without a judge.
 
@@ -143,7 +150,9 @@ def verdict_counts(rollouts: list[Rollout]) -> dict[str, Any]:
     counts: dict[str, Any] = {"statuses": dict(Counter(str(rollout.status) for rollout in rollouts))}
     if walls := Counter(rollout.isolation for rollout in rollouts if rollout.isolation):
         counts["isolation"] = dict(walls)
-    if judged := agreement(rollouts):
+    if judged := agreement(
+        Counter((str(r.rule_status), str(r.judge_status), str(r.status)) for r in rollouts if r.judge_status)
+    ):
         counts["judge"] = judged
     return counts
 

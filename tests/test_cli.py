@@ -68,6 +68,13 @@ def test_a_model_that_is_not_there(tmp_path):
     assert "cannot be loaded" in line
 
 
+def test_a_judge_that_is_not_there(tmp_path):
+    text = f"{RECIPE}verify: {{judge: {{model: {tmp_path / 'nowhere'}}}}}\n"
+    line = bad("run", recipe(tmp_path, [{"prompt": "a", "answer": 1}], text), "--out", tmp_path / "out")
+    assert line.startswith(f"ded-ray: verify.judge.model: '{tmp_path / 'nowhere'}' cannot be loaded")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_mistyped_knob_and_a_missing_recipe(tmp_path):
     assert "did you mean `epochs`" in bad("quickstart", "--out", tmp_path / "out", "--set", "train.epoch=3")
     assert "cannot be read" in bad("run", tmp_path / "no.yaml", "--out", tmp_path / "out")

@@ -7,6 +7,7 @@ from ded_ray.recipe import Recipe
 from ded_ray.records import CHECKED, Problem
 from ded_ray.run import Run
 from ded_ray.verify.grade import Summary
+from ded_ray.verify.judge import agreement
 
 console = Console()
 
@@ -77,11 +78,11 @@ def show_graded(summary: Summary) -> None:
         print_line(f"agrees with the label on {agreed} of {sum(checked.values())} checked rows{share}")
     if summary.isolation:
         print_line("programs ran behind: " + ", ".join(f"{walls} ({n})" for walls, n in summary.isolation.items()))
-    if summary.judged:
-        ruled = {pair: n for pair, n in summary.judged.items() if pair[0] in CHECKED and pair[1] in CHECKED}
-        agreed = sum(n for (rule, judged), n in ruled.items() if (rule == "correct") == (judged == "correct"))
-        print_line(f"the judge was asked {summary.judged.total()} times and agrees with the rules on {agreed} of the "
-                   f"{sum(ruled.values())} that they had decided")  # fmt: skip
+    if judged := agreement(summary.judged):
+        print_line(
+            f"the judge was asked {judged['asked']} times, decided {judged['replaced']}, and agrees with the rules on "
+            f"{judged['agreed']} of {judged['audited']} that they had decided"
+        )
     if summary.slowest:
         rows = ", ".join(f"row {row} ({seconds:.2f} s, {status})" for seconds, row, status in summary.slowest)
         print_line(f"slowest: {rows}")

@@ -186,7 +186,7 @@ def _work(answer_one: Callable[[dict[str, Any]], Any], replies: Any) -> None:
     print(json.dumps({"ready": os.getpid()}), file=replies)
     for line in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds, -1))
+        _lower_limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds)
         number, question = json.loads(line)
         try:
             reply = {"answer": answer_one(question)}
@@ -200,4 +200,10 @@ def _limit_memory(memory_bytes: int) -> None:
         return  # RLIMIT_AS cannot be relied on elsewhere; the deadline still holds
     with Path("/proc/self/statm").open() as statm:
         used = int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
+    _lower_limit(resource.RLIMIT_AS, used + memory_bytes)
+
+
+def _lower_limit(which: int, value: int) -> None:
+    """The soft limit, which is what counts and may be moved again; never above what the machine itself allows."""
+    _, hard = resource.getrlimit(which)
+    resource.setrlimit(which, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

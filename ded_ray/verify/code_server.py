@@ -54,7 +54,7 @@ def serve(path: str, entry_point: str) -> None:
             function = namespace.get(entry_point) or getattr(namespace["Solution"](), entry_point)
             value = function(*decode(arguments), **decode(named))
             reply: dict[str, Any] = {"value": encode(value)}
-        except BaseException as error:
+        except BaseException as error:  # the boundary: model code raises what it likes, in a sandbox of its own
             reply = {"error": type(error).__name__}
         print(json.dumps(reply), file=replies)
 

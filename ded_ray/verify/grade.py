@@ -31,7 +31,7 @@ class Summary:
     statuses: Counter[str] = field(default_factory=Counter)
     isolation: Counter[str] = field(default_factory=Counter)
     labels: Counter[tuple[str, bool]] = field(default_factory=Counter)  # by status and label
-    judged: Counter[tuple[str, str]] = field(default_factory=Counter)  # by the rules' status and the judge's
+    judged: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by the rules' status, the judge's, the final
     slowest: list[tuple[float, int, str]] = field(default_factory=list)  # seconds, row (from 1), status
 
     def add(self, batch: pa.Table, label: str) -> None:
@@ -44,8 +44,8 @@ class Summary:
         if "isolation" in batch.column_names:
             self.isolation.update(walls for walls in batch["isolation"].to_pylist() if walls)
         if "judge_status" in batch.column_names:
-            pairs = zip(batch["rule_status"].to_pylist(), batch["judge_status"].to_pylist(), strict=True)
-            self.judged.update(pair for pair in pairs if pair[1] is not None)
+            asked = zip(batch["rule_status"].to_pylist(), batch["judge_status"].to_pylist(), statuses, strict=True)
+            self.judged.update(three for three in asked if three[1] is not None)
 
 
 def added_columns(knobs: Grade) -> tuple[str, ...]:

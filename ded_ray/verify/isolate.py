@@ -86,7 +86,10 @@ def bind(source: str, target: str) -> None:
 def limit_resources(spec: dict) -> None:
     for name, value in (("CPU", spec["cpu_seconds"]), ("AS", spec["memory_bytes"]), ("FSIZE", spec["disk_bytes"]),
                         ("NOFILE", 64), ("CORE", 0), ("STACK", 64 << 20)):  # fmt: skip
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        limit = getattr(resource, f"RLIMIT_{name}")
+        _, hard = resource.getrlimit(limit)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (value, value))
 
 
 # Classic BPF: load a word of the call's description, jump if equal / any bit set / at least, return a verdict.

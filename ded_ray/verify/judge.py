@@ -7,6 +7,7 @@ talked into things, which is why the rules' `correct` and `wrong` are never its 
 """
 
 import re
+from collections import Counter
 
 from ded_ray.recipe import Judge
 from ded_ray.records import CHECKED, Group, Problem, Rollout, Status, stable_hash
@@ -54,14 +55,21 @@ def apply_opinion(rollout: Rollout, judged: Status, knobs: Judge) -> None:
         rollout.status = judged
 
 
-def agreement(rollouts: list[Rollout]) -> dict[str, int] | None:
-    """Over audited rollouts: {"audited", "agreed", "unreadable", "replaced"}; None when no judge was asked."""
-    asked = [r for r in rollouts if r.judge_status is not None]
+def agreement(asked: Counter[tuple[str, str, str]]) -> dict[str, int] | None:
+    """What became of the rollouts that the judge was asked about, counted by (rules' status, judge's, final).
+
+    {"asked", "audited" (decided by the rules, and the judge could be read), "agreed" (of these), "replaced",
+    "unreadable"}; None when it was never asked.
+    """
     if not asked:
         return None
-    audited = [r for r in asked if r.rule_status in {"correct", "wrong", "no_answer"} and r.status == r.rule_status]
-    readable = [r for r in audited if r.judge_status != "unverifiable"]
-    agreed = sum((r.judge_status == "correct") == (r.rule_status == "correct") for r in readable)
-    replaced = sum(r.status != r.rule_status for r in asked)
-    unreadable = sum(r.judge_status == "unverifiable" for r in asked)
-    return {"asked": len(asked), "audited": len(readable), "agreed": agreed, "unreadable": unreadable, "replaced": replaced}
+    found = Counter(asked=asked.total(), audited=0, agreed=0, replaced=0, unreadable=0)
+    for (rule, judged, final), count in asked.items():
+        if judged == "unverifiable":
+            found["unreadable"] += count
+        elif final != rule:
+            found["replaced"] += count
+        elif rule in CHECKED:
+            found["audited"] += count
+            found["agreed"] += count * ((judged == "correct") == (rule == "correct"))
+    return dict(found)

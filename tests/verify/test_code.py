@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -137,10 +138,10 @@ def test_what_is_mounted_below_the_system_is_read_only_too(tmp_path):
         'print(CodeVerifier(Code()).verify(p, \'[{"input": "", "output": "4"}]\', []).status)'
     )
     mounts = 'mount -t tmpfs none /usr/share/man && exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", mounts, "sh", sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if "unshare" in done.stderr or "mount" in done.stderr:
-        pytest.skip("this root may not mount")
+    below = ["unshare", "-m", "sh", "-c", mounts, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*below, "true"], capture_output=True, timeout=60).returncode:
+        pytest.skip("this user may not mount")
+    done = subprocess.run([*below, sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "wrong\n", done.stderr
 
 

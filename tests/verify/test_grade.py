@@ -117,4 +117,8 @@ def test_a_judge_decides_what_the_rules_could_not(tmp_path, ray_cluster):
     assert [row["status"] for row in found] == ["correct", "correct", "wrong"]
     assert [row["rule_status"] for row in found] == ["unverifiable", "correct", "wrong"]
     assert [row["reward"] for row in found] == [1, 1, 0]
-    assert summary.judged == {("unverifiable", "correct"): 1, ("correct", "correct"): 1, ("wrong", "correct"): 1}
+    assert summary.judged == {
+        ("unverifiable", "correct", "correct"): 1,
+        ("correct", "correct", "correct"): 1,
+        ("wrong", "correct", "wrong"): 1,
+    }

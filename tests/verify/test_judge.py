@@ -1,3 +1,4 @@
+from collections import Counter
 from functools import partial
 
 import pyarrow.parquet as pq
@@ -78,10 +79,9 @@ def test_the_rules_go_first_and_keep_their_word():
     assert [r.judge_status for r in found.rollouts[:3]] == ["wrong", "correct", "wrong"]
     assert found.rollouts[3].rule_status == "unverifiable"
     assert found.rollouts[5].judge_status is None
-    counts = agreement(found.rollouts)
-    assert counts is not None
-    assert (counts["audited"], counts["agreed"], counts["replaced"]) == (3, 1, 2)
-    assert agreement([rollout()]) is None
+    asked = Counter((r.rule_status, r.judge_status, r.status) for r in found.rollouts if r.judge_status)
+    assert agreement(asked) == {"asked": 6, "audited": 4, "agreed": 2, "replaced": 2, "unreadable": 0}
+    assert agreement(Counter()) is None
 
 
 def test_nothing_inside_a_part_is_filled_in():

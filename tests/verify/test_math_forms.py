@@ -312,24 +312,15 @@ def status(verifier, found, reference):
     return verifier.verify(f"So it is $\\boxed{{{found}}}$.", reference, []).status
 
 
-@pytest.mark.parametrize(("found", "reference"), SAME)
-def test_the_same_in_other_words(verifier, found, reference):
-    assert status(verifier, found, reference) == "correct"
-
-
-@pytest.mark.parametrize(("found", "reference"), DIFFERENT)
-def test_something_else_in_nearly_the_same_words(verifier, found, reference):
-    assert status(verifier, found, reference) == "wrong"
-
-
-@pytest.mark.parametrize(("found", "reference"), TOO_KIND)
-def test_what_is_known_to_be_too_kind(verifier, found, reference):
-    assert status(verifier, found, reference) == "correct"
-
-
-@pytest.mark.parametrize(("found", "reference"), TOO_STRICT)
-def test_what_is_known_to_be_too_strict(verifier, found, reference):
-    assert status(verifier, found, reference) == "wrong"
+@pytest.mark.parametrize(
+    ("found", "reference", "verdict"),
+    [
+        *[(*pair, "correct") for pair in SAME + TOO_KIND],
+        *[(*pair, "wrong") for pair in DIFFERENT + TOO_STRICT],
+    ],
+)
+def test_verdicts(verifier, found, reference, verdict):
+    assert status(verifier, found, reference) == verdict
 
 
 def test_never_worse_than_math_verify_itself(verifier):
