@@ -28,11 +28,14 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Bad input: one line, exit code 2. An interruption: one line, exit code 1. A failure: its traceback, exit code 1."""
-    from ded_ray.knobs import BadInput
+    """Bad input: one line, exit code 2. A stop or an interruption: one line, 1. A failure: its traceback, exit code 1."""
+    from ded_ray.knobs import BadInput, Stopped
 
     try:
         yield
+    except Stopped as error:
+        typer.echo(f"ded-ray: {error}; the same command goes on from here", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
     except BadInput as error:
         typer.echo(f"ded-ray: {error}", err=True)
         raise typer.Exit(EXIT_BAD_INPUT) from error

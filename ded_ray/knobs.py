@@ -2,11 +2,15 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 
 class BadInput(Exception):
     """What the user gave cannot be used. The message is one line: file, field, remedy. The command exits with 2."""
+
+
+class Stopped(Exception):
+    """The run cannot go on, and nothing is lost. The message is one line: why, and the remedy. The command exits with 1."""
 
 
 class Knobs(BaseModel):
@@ -25,3 +29,17 @@ class Knobs(BaseModel):
 
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+def _in_order(workers: int | tuple[int, int]) -> int | tuple[int, int]:
+    if isinstance(workers, tuple) and workers[0] > workers[1]:
+        raise ValueError("the first of [min, max] is larger than the second")
+    return workers
+
+
+Workers = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], AfterValidator(_in_order)]
+"""So many actors; or [min, max], as many as Ray Data finds work and room for."""
+
+
+def least_and_most(workers: int | tuple[int, int]) -> tuple[int, int]:
+    return (workers, workers) if isinstance(workers, int) else workers

@@ -60,7 +60,7 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
     stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
         stream_answers(
-            "student", kept_problems(problems), recipe.student, (rollouts, verdicts, stage), Problem,
+            "student", problems, recipe.student, (rollouts, verdicts, stage), Problem,
             distil=lambda groups: questions(groups, recipe.curate),
         )  # fmt: skip
     return stage
@@ -77,7 +77,7 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
     stage = run.stage("curated", [recipe.rewards, recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
         stream_answers(
-            "teacher", kept_problems(questions), recipe.teacher, (rollouts, verdicts, stage), Group,
+            "teacher", questions, recipe.teacher, (rollouts, verdicts, stage), Group,
             distil=lambda groups: curate(reward(groups, recipe.rewards), recipe.curate, recipe.student.model),
         )  # fmt: skip
     return stage

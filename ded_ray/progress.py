@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,24 +16,36 @@ class Counts:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._started: float | None = None
 
     def add(self, **counts: int) -> None:
         self._counts.update(counts)
 
+    def start(self) -> None:
+        """Work begins now: speed and ETA are measured from here. Without it, from when the line is first drawn."""
+        self._started = self._started or time.monotonic()
+
     def set(self, **counts: int) -> None:
         self._counts |= Counter(counts)
 
-    def read(self) -> dict[str, int]:
-        return dict(self._counts)
+    def read(self) -> dict[str, float]:
+        """The counts; and `working`, the seconds since `start`, where it was called."""
+        return dict(self._counts) | ({"working": time.monotonic() - self._started} if self._started else {})
+
+    def complaint(self) -> str | None:
+        """What is wrong, in one line, when something is."""
+        return None
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Any]:
+def progress(what: str, total: int, unit: str, make_counts: Callable[..., Any] = Counts, *arguments: Any) -> Iterator[Any]:
     """Draw `what` until the block ends; yields the handle of a `Counts` actor whose `done` is measured against total.
 
-    Other counts are shown beside the bar: `tokens` per second, `cut_off` as a share of `rollouts`.
+    Other counts are shown beside the bar: `tokens` per second, `cut_off` as a share of `rollouts`, `engines` alive, what
+    is in `quarantine`. `found` is the part of `done` that an earlier run did. The actor is made of `make_counts` with
+    these arguments.
     """
-    counts = ray.remote(num_cpus=0)(Counts).remote()
+    counts = ray.remote(num_cpus=0)(make_counts).remote(*arguments)
     finished = threading.Event()
     drawer = threading.Thread(target=_draw, args=(what, total, unit, counts, finished), daemon=True)
     drawer.start()
@@ -51,29 +63,37 @@ def _draw(what: str, total: int, unit: str, counts: Any, finished: threading.Eve
     while True:
         over = finished.wait(0.5 if on_terminal else 2)
         try:
-            read = ray.get(counts.read.remote(), timeout=5)
-        except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+            read, complaint = ray.get([counts.read.remote(), counts.complaint.remote()], timeout=5)
+        except ray.exceptions.GetTimeoutError:
+            if over:
+                return
+            continue
+        except ray.exceptions.RayError:
             return
-        elapsed = time.monotonic() - started
+        line = _line(what, total, unit, read, time.monotonic() - started)
+        if complaint:
+            print(f"{what}: {complaint}", file=sys.stderr, flush=True)
         if on_terminal:
-            print(
-                f"\r\033[K{_line(what, total, unit, read, elapsed)}", end="\n" if over else "", file=sys.stderr, flush=True
-            )
-        elif over or elapsed - last_line >= 15:
-            last_line = elapsed
-            print(_line(what, total, unit, read, elapsed), file=sys.stderr, flush=True)
+            print(f"\r\033[K{line}", end="\n" if over else "", file=sys.stderr, flush=True)
+        elif over or time.monotonic() - last_line >= 15:
+            last_line = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
         if over:
             return
 
 
-def _line(what: str, total: int, unit: str, read: dict[str, int], elapsed: float) -> str:
-    done = read.get("done", 0)
+def _line(what: str, total: int, unit: str, read: dict[str, float], elapsed: float) -> str:
+    done, working = int(read.get("done", 0)), read.get("working", elapsed)
     parts = [f"{what:<18} {done}/{total} {unit}"]
     if rollouts := read.get("rollouts"):
-        parts.append(
-            f"{rollouts} rollouts, {read['tokens'] / elapsed:.0f} tokens/s, {read['cut_off'] / rollouts:.0%} cut off"
-        )
+        cut_off = read["cut_off"] / rollouts
+        parts.append(f"{rollouts:.0f} rollouts, {read['tokens'] / max(working, 0.001):.0f} tokens/s, {cut_off:.0%} cut off")
+    if "engines" in read:
+        parts.append(f"{read['engines']:.0f} engines")
+    if read.get("quarantined"):
+        parts.append(f"{read['quarantined']:.0f} in quarantine")
     parts.append(f"{elapsed:.0f} s")
-    if 0 < done < total:
-        parts.append(f"ETA {elapsed / done * (total - done):.0f} s")
+    just_done = done - read.get("found", 0)
+    if just_done > 0 and done < total:
+        parts.append(f"ETA {working / just_done * (total - done):.0f} s")
     return " · ".join(parts)

@@ -77,7 +77,7 @@ def _first_error(error: ValidationError) -> str:
     """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
     first = error.errors()[0]
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
-    tags = {"tiny", "file", "transformers", "replay", "scripted", "ddp", "deepspeed"}
+    tags = {"tiny", "file", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)

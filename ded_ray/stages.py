@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
 from ded_ray.recipe import Model, Recipe, ReplayEngine, TransformersEngine, Verify
-from ded_ray.records import CHECKED, Group, Problem, Rollout, read_records, to_table
+from ded_ray.records import CHECKED, Group, Problem, read_records, to_table
 from ded_ray.run import Run, Stage, write_atomically
 from ded_ray.sources.check import check_function, check_prompts_fit
 from ded_ray.sources.problems import read_problems
 from ded_ray.sources.select import select
-from ded_ray.verify.judge import agreement
+from ded_ray.tally import count_problems, count_rollouts, rollouts_of_folder, rollouts_of_groups
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -63,57 +63,79 @@ def write_problems(stage: Stage, problems: list[Problem]) -> None:
     """Write problems as they are, those with a reason to be dropped included, and seal the stage."""
     import pyarrow.parquet as pq
 
-    pq.write_table(to_table(problems, Problem), stage.begin() / "problems.parquet")
+    # In the order of their ids, as every folder of problems: batches are then the same in every run.
+    ordered = sorted(problems, key=lambda problem: problem.problem_id)
+    pq.write_table(to_table(ordered, Problem), stage.begin() / "problems.parquet")
     _seal_marked(stage, "problems", len(problems), Counter(p.dropped_because for p in problems))
 
 
 def kept_problems(stage: Stage) -> list[Problem]:
-    """The problems that a stage kept, in the order of their ids: Ray Data does not promise one."""
-    kept = [problem for problem in read_records(stage.folder, Problem) if problem.dropped_because is None]
-    return sorted(kept, key=lambda problem: problem.problem_id)
+    """The problems that a stage kept."""
+    return [problem for problem in read_records(stage.folder, Problem) if problem.dropped_because is None]
 
 
 def stream_answers(
-    name: str, asked: list[Problem], who: Model, stages: tuple[Stage, Stage, Stage],
-    record: type[Problem] | type[Group], distil: "Callable[[Dataset], Dataset]",
+    name: str, questions: Stage, who: Model, stages: tuple[Stage, Stage, Stage], record: type[Problem] | type[Group],
+    distil: "Callable[[Dataset], Dataset]",
 ) -> None:  # fmt: skip
     """Generate -> verify -> distil as one streaming plan, each stage's rows written as they pass, then all three sealed.
 
     Starts where it must: verdicts that still fit are read, and so is every rollout that was ever paid for. `record`
     is what `distil` makes of a group.
     """
-    if not asked:
+    num_asked = count_problems(questions.folder)[None]
+    if not num_asked:
         raise BadInput(f"{name}: no problem is left to answer; the ledger says why; loosen curate.compress")
     rollouts, verdicts, last = stages
-    recipe = last.run.recipe
-    start_ray(recipe)
+    run = last.run
+    start_ray(run.recipe)
     import ray
 
-    from ded_ray.generate.plan import answer
+    from ded_ray.generate.plan import answering
+    from ded_ray.generate.watch import Watch, max_deaths
     from ded_ray.progress import progress
 
-    with progress(f"{name} answers", len(asked), "problems") as counts:
-        if verdicts.done:
-            groups = ray.data.read_parquet(str(verdicts.folder))
-        else:
-            folder = rollouts.folder if rollouts.done else rollouts.begin(keep=True)
-            groups = answer(asked, who, recipe.seed, folder, counts)
-            groups = verified(groups, last.run, save_to=verdicts.begin())
-        distil(groups).write_parquet(str(last.begin()))
-
-    answers = [rollout for group in read_records(verdicts.folder, Group) for rollout in group.rollouts]
-    num_groups = sum(1 for _ in read_records(verdicts.folder, Group))
-    if not rollouts.done:
-        rollouts.seal("groups", len(asked), Counter(), num_groups, num_rollouts=len(answers),
-                      num_tokens=sum(r.num_tokens for r in answers))  # fmt: skip
-    if not verdicts.done:
-        verdicts.seal("groups", len(asked), Counter(), num_groups, **verdict_counts(answers))
-    if record is Problem:
-        found = [problem.dropped_because for problem in read_records(last.folder, Problem)]
-        _seal_marked(last, "problems", len(asked), Counter(found))
+    if verdicts.done:
+        distil(ray.data.read_parquet(str(verdicts.folder))).write_parquet(str(last.begin()))
     else:
-        found = [r.dropped_because for group in read_records(last.folder, Group) for r in group.rollouts]
-        _seal_marked(last, "rollouts", len(answers), Counter(found))
+        folder, quarantine = rollouts.folder if rollouts.done else rollouts.begin(keep=True), run.folder / "quarantine.jsonl"
+        with (
+            progress(f"{name} answers", num_asked, "problems", Watch, quarantine, max_deaths(who.engine)) as watch,
+            answering(questions.folder, who, run.recipe.seed, folder, quarantine, watch) as groups,
+        ):
+            distil(verified(groups, run, save_to=verdicts.begin())).write_parquet(str(last.begin()))
+
+    num_groups, _, counts = count_rollouts(rollouts_of_folder(verdicts.folder))
+    if not rollouts.done:
+        made = {key: counts[key] for key in ("num_rollouts", "num_tokens")}
+        rollouts.seal("groups", num_asked, +Counter(quarantined=num_asked - num_groups), num_groups, **made)
+    if not verdicts.done:
+        verdicts.seal("groups", num_groups, Counter(), num_groups, **counts)
+    if record is Problem:
+        _put_in_order(last.folder)
+        _seal_marked(last, "problems", num_groups, count_problems(last.folder))
+    else:
+        _, reasons, _ = count_rollouts(rollouts_of_folder(last.folder))
+        _seal_marked(last, "rollouts", counts["num_rollouts"], reasons)
+
+
+def _put_in_order(folder: Path) -> None:
+    """A folder of problems as one file in the order of their ids: Ray Data promises none, and batches are to be the same
+    in every run. In a Ray worker's memory, not in the driver's."""
+    import ray
+
+    def rewrite() -> None:
+        import pyarrow.dataset as pads
+        import pyarrow.parquet as pq
+
+        table = pads.dataset(folder, format="parquet").to_table().sort_by("problem_id")
+        written = list(folder.glob("*.parquet"))
+        pq.write_table(table, folder / ".problems.parquet", row_group_size=1 << 16)
+        for path in written:
+            path.unlink()
+        (folder / ".problems.parquet").rename(folder / "problems.parquet")
+
+    ray.get(ray.remote(rewrite).remote())
 
 
 def verified(groups: "Dataset", run: Run, save_to: Path | None = None) -> "Dataset":
@@ -140,21 +162,14 @@ def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Ans
     """
     if knobs.judge is None:
         return None, {}
-    from ded_ray.generate.plan import Answering, engine_resources, saved_groups
+    from ded_ray.generate.answering import Asking
+    from ded_ray.generate.engine import key_of
+    from ded_ray.generate.plan import engine_resources
+    from ded_ray.generate.saved import settle
 
-    return partial(Answering, knobs.judge, seed, replies, None, saved_groups(replies)), engine_resources(knobs.judge.engine)
-
-
-def verdict_counts(rollouts: list[Rollout]) -> dict[str, Any]:
-    """For the ledger: how many rollouts got which status, behind which walls programs ran, how far a judge agreed."""
-    counts: dict[str, Any] = {"statuses": dict(Counter(str(rollout.status) for rollout in rollouts))}
-    if walls := Counter(rollout.isolation for rollout in rollouts if rollout.isolation):
-        counts["isolation"] = dict(walls)
-    if judged := agreement(
-        Counter((str(r.rule_status), str(r.judge_status), str(r.status)) for r in rollouts if r.judge_status)
-    ):
-        counts["judge"] = judged
-    return counts
+    quarantine = replies.with_name(f"{replies.name}.quarantine.jsonl")
+    make_answerer = partial(Asking, knobs.judge, seed, replies, quarantine, key_of(knobs.judge), settle(replies))
+    return make_answerer, engine_resources(knobs.judge.engine)
 
 
 def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None], **more: Any) -> None:
@@ -195,7 +210,7 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
 
     knobs, folder = recipe.evaluate, stage.begin()
     num_problems = sum(map(len, benchmarks.values()))
-    rollouts: list[Rollout] = []
+    answered: list[Group] = []
     # A route of its own: another run may be evaluating on the same cluster.
     with (
         served(model, name, recipe.serve, f"/{stage.token}") as url,
@@ -208,9 +223,12 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
             checked = verified(ray.data.from_arrow(blocks), stage.run)
             rows = [Group.from_row(row) for row in checked.take_all()]
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
-            rollouts += [rollout for group in rows for rollout in group.rollouts]
-    reasons: Counter[str | None] = Counter(None if r.status in CHECKED else r.status for r in rollouts)
-    _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons, **verdict_counts(rollouts))
+            answered += rows
+    _, _, counts = count_rollouts(rollouts_of_groups(answered))
+    reasons = Counter[str | None]()
+    for status, count in counts["statuses"].items():
+        reasons[None if status in CHECKED else status] += count
+    _seal_marked(stage, "samples", num_problems * knobs.sampling.num_rollouts, reasons, **counts)
 
 
 def write_results(stage: Stage, evaluations: list[Stage]) -> None:

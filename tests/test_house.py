@@ -19,6 +19,7 @@ FLOORS = [
     {"sources", "generate", "verify", "curate", "train"},
     {"teachers", "serve", "evaluate"},
     {"report"},
+    {"tally"},
     {"stages"},
     {"pipeline"},
     {"cli"},
@@ -67,6 +68,11 @@ def test_only_these_files_import_torch() -> None:
         if any(module.split(".")[0] == "torch" for module in imported_modules(path)):
             name = str(path.relative_to(PACKAGE))
             assert room_of(path) in TORCH_ROOMS or name in TORCH_ROOMS, f"{name} imports torch"
+
+
+def test_only_one_file_imports_vllm() -> None:
+    importing = {path.name for path in sources() for module in imported_modules(path) if module.split(".")[0] == "vllm"}
+    assert importing == {"vllm_engine.py"}
 
 
 def test_no_drawers_and_no_catch_alls() -> None:

@@ -1,17 +1,23 @@
 """The seam: what an engine is, what it is asked, and which recipe makes which engine.
 
-An engine lives inside one actor. It gets a batch of requests and yields (request, rollouts) as soon as a group is
-complete, in any order; a vLLM engine yields one by one, a batched one all at the end. An engine that fails raises.
+An engine lives inside one actor. It gets a batch of requests and yields (request, answer) as soon as a group is
+complete, in any order. Those that work on many requests at once are async generators, those that work through a batch
+plain ones. What cannot be answered is refused with a reason; an engine that fails raises, and one that is dead ends its
+process, so that Ray replaces it.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ded_ray.knobs import Knobs
-from ded_ray.recipe import Model, ReplayEngine, Sampling, ScriptedEngine, TransformersEngine
+from pydantic import SecretStr
+
+from ded_ray.knobs import BadInput
+from ded_ray.recipe import Model, OpenAIEngine, ReplayEngine, Sampling, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.records import Problem, Rollout, stable_hash
 
 Message = dict[str, str]
@@ -28,8 +34,35 @@ class Request:
     problem: Problem | None = None  # replay and scripted look things up by it; real models never see it
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request gets no answer: its group goes to quarantine, and the run goes on."""
+
+    reason: str
+
+
+Answer = tuple[Request, list[Rollout] | Refusal]
+
+
 class Engine(Protocol):
-    def generate(self, requests: list[Request]) -> Iterable[tuple[Request, list[Rollout]]]: ...
+    def generate(self, requests: list[Request]) -> Iterable[Answer] | AsyncIterator[Answer]: ...
+
+
+async def as_they_come(
+    answer_one: Callable[[Request], Awaitable[list[Rollout] | Refusal]], requests: list[Request]
+) -> AsyncIterator[Answer]:
+    """Ask all at once and yield each answer when it is there. Raises what the first failing one raised."""
+
+    async def answer(request: Request) -> Answer:
+        return request, await answer_one(request)
+
+    tasks = [asyncio.create_task(answer(request)) for request in requests]
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
@@ -39,26 +72,44 @@ def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
 
 def identity(who: Model, seed: int) -> str:
     """What makes the answers of a model: its name, kind of engine, sampling, seed; for replayed ones the file's bytes."""
-    parts = [who.model, who.engine.identity(), who.sampling.model_dump_json(), seed]
+    parts = [who.model, who.engine.identity(), who.chat.rendering(), who.chat.system, who.sampling.model_dump_json(), seed]
     if isinstance(who.engine, ReplayEngine):
         with Path(who.engine.path).open("rb") as file:
             parts.append(hashlib.file_digest(file, "sha256").hexdigest())
     return stable_hash(*parts)
 
 
-def make_engine(model: str, engine: Knobs) -> Engine:
-    """The engine of a recipe, its model loaded. Imports only what that engine needs."""
-    match engine:
-        case TransformersEngine():
+def key_of(who: Model) -> SecretStr:
+    """The key of an endpoint, from the environment of the driver: actors may run where it is not set. Raises BadInput."""
+    if not isinstance(who.engine, OpenAIEngine):
+        return SecretStr("")
+    name = who.engine.api_key_env
+    if not (key := os.environ.get(name)):
+        raise BadInput(f"engine.api_key_env: ${name} is not set; export the key of {who.engine.base_url} (or any text)")
+    return SecretStr(key)
+
+
+def make_engine(who: Model, save_to: Path, key: SecretStr) -> Engine:
+    """The engine of a model, loaded. Imports only what that engine needs. `save_to` is where its groups are saved."""
+    match who.engine:
+        case TransformersEngine() as engine:
             from ded_ray.generate.transformers_engine import TransformersModel
 
-            return TransformersModel(model, num_threads=max(1, int(engine.num_cpus)), use_gpu=engine.num_gpus > 0)
-        case ReplayEngine():
+            threads = max(1, int(engine.num_cpus))
+            return TransformersModel(who.model, chat=who.chat, num_threads=threads, use_gpu=engine.num_gpus > 0)
+        case VllmEngine():
+            from ded_ray.generate.vllm_engine import VllmModel
+
+            return VllmModel(who)
+        case OpenAIEngine() as engine:
+            from ded_ray.generate.openai_engine import Endpoint
+
+            return Endpoint(who.model, engine, key, save_to / ".spent.jsonl")
+        case ReplayEngine() as engine:
             from ded_ray.generate.replay_engine import ReplayFile
 
             return ReplayFile(engine)
-        case ScriptedEngine():
+        case ScriptedEngine() as engine:
             from ded_ray.generate.scripted_engine import ScriptedModel
 
-            return ScriptedModel(engine.error_rate, engine.cut_off_rate)
-    raise TypeError(f"no engine for {type(engine).__name__}")
+            return ScriptedModel(engine)

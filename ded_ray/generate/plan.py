@@ -1,147 +1,177 @@
 """The door of the room: problems become groups in a pool of engine actors, as one lazy Ray Data stage.
 
-Every group is written to the run's folder by the actor that made it, before it is handed on, and is known by an id
-that says exactly what made it; so a rollout that was paid for is never made again.
+A group is known by an id that says exactly what made it, and is on disk before it is handed on; so a rollout that was
+paid for is never made again. Only ids are ever in the driver's memory, 8 bytes each.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 import ray
 from ray.data import ActorPoolStrategy, Dataset
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from ded_ray.generate.engine import Request, group_seed, identity, make_engine
-from ded_ray.recipe import Engine, Model, ReplayEngine, TransformersEngine
-from ded_ray.records import Group, Problem, Rollout, read_records, stable_hash, to_table, write_part
+from ded_ray.generate.answering import Answering, group_id
+from ded_ray.generate.engine import identity, key_of
+from ded_ray.generate.saved import as_number, settle
+from ded_ray.generate.watch import read_quarantine
+from ded_ray.knobs import Stopped, least_and_most
+from ded_ray.recipe import Engine, Model, OpenAIEngine, ReplayEngine, TransformersEngine, VllmEngine
+from ded_ray.records import Group, Problem, schema_of, to_table
 
-BATCHES_IN_FLIGHT = 2
-"""Per engine actor: one being answered, one waiting beside it."""
+BATCHES_WAITING = 2
+"""Beside each engine, so that it never waits for Ray."""
 
-
-def group_id(problem: Problem, identity: str) -> str:
-    """The same for the same prompt asked of the same model in the same way, on every machine.
-
-    Reference and verifier are no part of it: a corrected answer does not cost a rollout.
-    """
-    return stable_hash(problem.problem_id, problem.prompt, identity)
-
-
-class Answering:
-    """One engine actor. `saved` are groups of earlier runs that it need not make again, by id; `counts` may be None."""
-
-    def __init__(self, who: Model, seed: int, save_to: Path, counts: Any, saved: dict[str, Path] | None = None) -> None:
-        self._engine = make_engine(who.model, who.engine)
-        self._who, self._seed, self._save_to, self._counts = who, seed, save_to, counts
-        self._identity, self._saved = identity(who, seed), saved or {}
-
-    def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        yield to_table(self.answer([Problem.from_row(row) for row in batch.to_pylist()]), Group)
-
-    def answer(self, problems: list[Problem]) -> list[Group]:
-        """One group per problem, in any order; the new ones are saved before they are returned."""
-        by_id = {group_id(problem, self._identity): problem for problem in problems}
-        files = sorted({self._saved[name] for name in by_id if name in self._saved})
-        groups = [group for file in files for group in read_records(file, Group) if group.group_id in by_id]
-        for group in groups:
-            del by_id[group.group_id]
-        if by_id:
-            requests = [self._request(problem) for problem in by_id.values()]
-            made = [self._group(request, rollouts) for request, rollouts in self._engine.generate(requests)]
-            self._save_to.mkdir(parents=True, exist_ok=True)
-            write_part(self._save_to, to_table(made, Group))
-            self._report([rollout for group in made for rollout in group.rollouts], len(made))
-            groups += made
-        return groups
-
-    def _request(self, problem: Problem) -> Request:
-        seed = group_seed(self._seed, problem.problem_id, self._who.model)
-        return Request([{"role": "user", "content": problem.prompt}], self._who.sampling, seed, problem)
-
-    def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
-        problem = request.problem
-        assert problem is not None
-        return Group.of(problem, group_id(problem, self._identity), self._who.model, rollouts)
-
-    def _report(self, rollouts: list[Rollout], num_groups: int) -> None:
-        if self._counts is None:
-            return
-        self._counts.add.remote(
-            done=num_groups,
-            rollouts=len(rollouts),
-            tokens=sum(r.num_tokens for r in rollouts),
-            cut_off=sum(r.finish_reason == "length" for r in rollouts),
-        )
+KEPT = pads.field("dropped_because").is_null()
 
 
-def saved_groups(folder: Path, wanted: set[str] | None = None) -> dict[str, Path]:
-    """The file of every (wanted) group that an earlier run finished. Removes what a kill left half-written or doubled."""
-    saved: dict[str, Path] = {}
-    for path in sorted(folder.glob(".part-*")):
-        path.unlink()
-    for path in sorted(folder.glob("part-*.parquet")):
-        names = pads.dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist()
-        if any(name in saved for name in names):
-            # An actor that outlived its driver wrote a batch that the next run made again, in other company.
-            rest = pq.read_table(path).filter(pa.array([name not in saved for name in names], pa.bool_()))
-            path.unlink()
-            if not rest.num_rows:
-                continue
-            path = write_part(folder, rest)
-            names = rest["group_id"].to_pylist()
-        saved |= {name: path for name in names if wanted is None or name in wanted}
-    return saved
+@contextmanager
+def answering(problems: Path, who: Model, seed: int, save_to: Path, quarantine: Path, watch: Any) -> Iterator[Dataset]:
+    """One group for each problem of a folder of Parquet files that was not dropped. Lazy, while the block runs.
 
-
-def answer(problems: list[Problem], who: Model, seed: int, save_to: Path, counts: Any) -> Dataset:
-    """One group per problem: those that `save_to` already holds are read, the others are generated. Lazy.
-
-    `counts` is a progress actor's handle; groups that are merely read are reported to it at once.
+    Those that `save_to` holds are read, those in quarantine left out, the others generated and saved there. `watch` is
+    the handle of a Watch actor.
     """
     made_by = identity(who, seed)
-    by_id = {group_id(problem, made_by): problem for problem in problems}
-    saved = saved_groups(save_to, set(by_id))
-    counts.add.remote(done=len(saved))
-    missing = [problem for name, problem in by_id.items() if name not in saved]
-    parts = []
-    if saved:
-        files = sorted({str(path) for path in saved.values()})
-        parts.append(ray.data.read_parquet(files).map_batches(
-            only_wanted, fn_args=({name: by_id[name] for name in saved},), batch_format="pyarrow", num_cpus=0.5
-        ))  # fmt: skip
-    if missing:
-        parts.append(_generate(missing, who, seed, save_to, counts))
-    return parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
+    saved, refused = settle(save_to), [as_number(name) for name in read_quarantine(quarantine)]
+    wanted = ids_of(problems, made_by)
+    found = saved.holds(wanted)
+    missing = wanted[~found & ~np.isin(wanted, np.array(refused, np.uint64))]
+    watch.add.remote(done=len(wanted) - len(missing), found=len(wanted) - len(missing))
+    parts, placed = [], list[PlacementGroup]()
+    if found.any():
+        parts.append(_read(problems, made_by, saved.files_of(wanted[found])))
+    if len(missing):
+        parts.append(_generate(problems, missing, who, seed, save_to, watch, placed))
+    if not parts:
+        raise Stopped(f"every problem is in quarantine; {quarantine} says why, and each line that you delete is asked again")
+    try:
+        yield parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
+    finally:
+        for group in placed:
+            remove_placement_group(group)
+        settle(save_to)
 
 
-def only_wanted(table: pa.Table, wanted: dict[str, Problem]) -> pa.Table:
-    """The groups of a file that this run asks for, with what the problem's columns are today."""
+def ids_of(problems: Path, identity: str) -> np.ndarray:
+    """The ids (uint64) of the groups of a folder of problems, in its order."""
+    batches = pads.dataset(problems, format="parquet").to_batches(columns=["problem_id", "prompt"], filter=KEPT)
+    return np.concatenate([np.empty(0, np.uint64), *[_numbers(batch, identity) for batch in batches]])
+
+
+def _numbers(batch: pa.Table | pa.RecordBatch, identity: str) -> np.ndarray:
+    rows = zip(batch["problem_id"].to_pylist(), batch["prompt"].to_pylist(), strict=True)
+    names = [group_id(Problem(problem_id=key, prompt=prompt, answer=""), identity) for key, prompt in rows]
+    return np.array([as_number(name) for name in names], np.uint64)
+
+
+def _read(problems: Path, identity: str, files: list[Path]) -> Dataset:
+    """Saved groups, with what the columns of their problems are today: those are in the object store, not in a join."""
+    today = ray.remote(num_cpus=0.5)(_indexed).remote(problems, identity)
+    return ray.data.read_parquet([str(path) for path in files]).map_batches(
+        as_of_today, fn_args=([today],), batch_format="pyarrow", num_cpus=0.5
+    )
+
+
+def _indexed(problems: Path, identity: str) -> tuple[np.ndarray, pa.Table]:
+    table = pads.dataset(problems, schema=schema_of(Problem), format="parquet").to_table(filter=KEPT)
+    ids = _numbers(table, identity)
+    order = np.argsort(ids)
+    return ids[order], table.take(order)
+
+
+def as_of_today(table: pa.Table, today: list[Any]) -> pa.Table:
+    """The groups of a file that this run asks for."""
+    ids, problems = ray.get(today[0])
     groups = [Group.from_row(row) for row in table.to_pylist()]
-    kept = [Group.of(wanted[g.group_id], g.group_id, g.model, g.rollouts) for g in groups if g.group_id in wanted]
+    numbers = np.array([as_number(group.group_id) for group in groups], np.uint64)
+    places = np.searchsorted(ids, numbers)
+    wanted = np.flatnonzero((places < len(ids)) & (ids[np.minimum(places, len(ids) - 1)] == numbers))
+    rows = problems.take(places[wanted]).to_pylist()
+    kept = [
+        Group.of(Problem.from_row(row), groups[i].group_id, groups[i].model, groups[i].rollouts)
+        for i, row in zip(wanted.tolist(), rows, strict=True)
+    ]
     return to_table(kept, Group)
 
 
-def _generate(problems: list[Problem], who: Model, seed: int, save_to: Path, counts: Any) -> Dataset:
+def _generate(
+    problems: Path, missing: np.ndarray, who: Model, seed: int, save_to: Path, watch: Any, placed: list[PlacementGroup]
+) -> Dataset:
     engine = who.engine
-    batch_size = 64 if isinstance(engine, ReplayEngine) else engine.batch_size
-    workers = 1 if isinstance(engine, ReplayEngine) else engine.workers
-    # One block per batch, so that the first groups reach the verifiers while the others are still being made.
-    tables = [to_table(problems[i : i + batch_size], Problem) for i in range(0, len(problems), batch_size)]
-    return ray.data.from_arrow(tables).map_batches(
+    batch_size = 64 if isinstance(engine, ReplayEngine) else 1 if isinstance(engine, OpenAIEngine) else engine.batch_size
+    workers = 1 if isinstance(engine, ReplayEngine | OpenAIEngine) else engine.workers
+    smallest, largest = least_and_most(workers)
+    concurrency = _batches_at_once(who)
+    # Ray Data hands on what a task made when the task is over: small blocks, so that a group waits for few others.
+    blocks = (
+        ray.data.read_parquet(str(problems), schema=schema_of(Problem))
+        .map_batches(only, fn_args=([ray.put(np.sort(missing))], identity(who, seed)), batch_format="pyarrow", num_cpus=0.5)
+        .repartition(target_num_rows_per_block=batch_size)
+    )
+    return blocks.map_batches(
         Answering,
-        fn_constructor_args=(who, seed, save_to, counts),
+        fn_constructor_args=(who, seed, save_to, watch, key_of(who)),
         batch_size=batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT),
+        compute=ActorPoolStrategy(
+            min_size=smallest, max_size=largest, initial_size=smallest,
+            max_tasks_in_flight_per_actor=concurrency + BATCHES_WAITING,
+        ),
+        max_concurrency=concurrency,
+        ray_remote_args_fn=_bundles(engine, placed),
         **engine_resources(engine),
-    )
+    )  # fmt: skip
+
+
+def only(table: pa.Table, ids: list[Any], identity: str) -> pa.Table:
+    """The problems whose groups are among these (sorted ids, in the object store)."""
+    table = table.filter(KEPT)
+    return table.filter(pa.array(np.isin(_numbers(table, identity), ray.get(ids[0])), pa.bool_()))
+
+
+def _batches_at_once(who: Model) -> int:
+    """How many blocks one engine works on at the same time."""
+    engine = who.engine
+    if isinstance(engine, VllmEngine):
+        completions = engine.in_flight * engine.max_num_seqs
+        return math.ceil(completions / who.sampling.num_rollouts / engine.batch_size)
+    return engine.in_flight if isinstance(engine, OpenAIEngine) else 1
 
 
 def engine_resources(engine: Engine) -> dict[str, float]:
     """What one actor with this engine asks of Ray."""
     if isinstance(engine, TransformersEngine):
         return {"num_cpus": engine.num_cpus, "num_gpus": engine.num_gpus}
+    if isinstance(engine, VllmEngine):
+        return {"num_cpus": engine.num_cpus, "num_gpus": 1 if engine.device == "gpu" and num_shards(engine) == 1 else 0}
     return {"num_cpus": 0.5}
+
+
+def num_shards(engine: VllmEngine) -> int:
+    """GPUs that one engine is spread over."""
+    return engine.tensor_parallel * engine.pipeline_parallel
+
+
+def _bundles(engine: Engine, placed: list[PlacementGroup]) -> Any:
+    """For an engine on several GPUs: a placement group for each actor, whose bundles its shards take; else None.
+
+    Tensor parallel shards talk all the time: all bundles lie on one node where one has room for them (PACK).
+    """
+    if not isinstance(engine, VllmEngine) or engine.device == "cpu" or num_shards(engine) == 1:
+        return None
+    shards, num_cpus = num_shards(engine), engine.num_cpus
+
+    def with_a_group_of_its_own() -> dict[str, Any]:
+        group = placement_group([{"GPU": 1, "CPU": num_cpus}] * shards, strategy="PACK")
+        placed.append(group)
+        return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
+
+    return with_a_group_of_its_own

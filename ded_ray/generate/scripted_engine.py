@@ -1,27 +1,30 @@
 """A fake at the engine seam: knows the reference answers, errs and is cut off at known rates. For tests and scale runs."""
 
 import random
+import time
 from collections.abc import Iterator
 
 from ded_ray.generate.engine import Request
+from ded_ray.recipe import ScriptedEngine
 from ded_ray.records import Rollout
 
 
 class ScriptedModel:
     """An engine whose rollouts depend on nothing but the request's seed."""
 
-    def __init__(self, error_rate: float, cut_off_rate: float) -> None:
-        self._error_rate, self._cut_off_rate = error_rate, cut_off_rate
+    def __init__(self, knobs: ScriptedEngine) -> None:
+        self._knobs = knobs
 
     def generate(self, requests: list[Request]) -> Iterator[tuple[Request, list[Rollout]]]:
         for request in requests:
+            time.sleep(self._knobs.seconds_per_group)
             yield request, [self._rollout(request, i) for i in range(request.sampling.num_rollouts)]
 
     def _rollout(self, request: Request, index: int) -> Rollout:
         assert request.problem is not None
         rng = random.Random(request.seed + index)
-        answer = request.problem.answer if rng.random() >= self._error_rate else f"not {request.problem.answer}"
-        cut_off = rng.random() < self._cut_off_rate
+        answer = request.problem.answer if rng.random() >= self._knobs.error_rate else f"not {request.problem.answer}"
+        cut_off = rng.random() < self._knobs.cut_off_rate
         words = [rng.choice(("so", "then", "hence", "now")) for _ in range(rng.randint(1, 8))]
         text = " ".join(words) + ("" if cut_off else f" \\boxed{{{answer}}}")
         return Rollout(

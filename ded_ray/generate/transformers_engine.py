@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 from transformers.generation.logits_process import TopPLogitsWarper
 
 from ded_ray.generate.engine import Message, Request
+from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
 from ded_ray.tiny.models import model_path
 
@@ -47,7 +48,8 @@ class SeededSampling(LogitsProcessor):
 class TransformersModel:
     """An engine. `model` is a hub name, a Hugging Face folder or tiny/NAME."""
 
-    def __init__(self, model: str, *, num_threads: int = 1, use_gpu: bool = False) -> None:
+    def __init__(self, model: str, *, chat: Chat | None = None, num_threads: int = 1, use_gpu: bool = False) -> None:
+        self._rendering = (chat or Chat()).rendering()
         torch.set_num_threads(num_threads)
         path = model_path(model)
         self._device = torch.device("cuda" if use_gpu else "cpu")
@@ -67,7 +69,7 @@ class TransformersModel:
 
     def render(self, messages: list[Message]) -> str:
         """The prompt as the model sees it, by its own chat template."""
-        return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return self._tokenizer.apply_chat_template(messages, **self._rendering)
 
     @torch.inference_mode()
     def generate(self, requests: list[Request]) -> Iterator[tuple[Request, list[Rollout]]]:

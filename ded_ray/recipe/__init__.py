@@ -4,17 +4,9 @@ Where a paper is silent, the default is our choice and says so. DED is arXiv 250
 """
 
 from ded_ray.recipe.curate import Compress, Curate, Diversity, Quality, Weights
+from ded_ray.recipe.engines import Engine, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.recipe.evaluate import Benchmark, Evaluate, Serve
-from ded_ray.recipe.generate import (
-    Engine,
-    Model,
-    ReplayEngine,
-    Sampling,
-    ScriptedEngine,
-    Student,
-    Teacher,
-    TransformersEngine,
-)
+from ded_ray.recipe.generate import Chat, Model, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
 from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
@@ -24,6 +16,7 @@ from ded_ray.recipe.verify import Code, Container, Judge, Verify
 
 __all__ = [
     "Benchmark",
+    "Chat",
     "Code",
     "Compress",
     "Container",
@@ -40,6 +33,7 @@ __all__ = [
     "Judge",
     "LengthReward",
     "Model",
+    "OpenAIEngine",
     "Problems",
     "Quality",
     "Recipe",
@@ -55,5 +49,6 @@ __all__ = [
     "TransformersEngine",
     "TruncationReward",
     "Verify",
+    "VllmEngine",
     "Weights",
 ]

@@ -1,54 +1,12 @@
-"""Knobs of the models that answer: engines, sampling, student and teacher."""
+"""Knobs of the models that answer: how they are asked, how they sample, student and teacher."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from ded_ray.knobs import Knobs, Rate
-
-
-class TransformersEngine(Knobs):
-    """The embedded engine: batched, left-padded `transformers` generation, on the CPU or one GPU per worker."""
-
-    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus"})
-
-    kind: Literal["transformers"] = "transformers"
-    workers: PositiveInt = 1
-    """Engine actors."""
-    batch_size: PositiveInt = 16
-    """Problems per batch; each is answered `num_rollouts` times at once."""
-    num_cpus: PositiveFloat = 1
-    """CPUs and computing threads per worker."""
-    num_gpus: Annotated[float, Field(ge=0)] = 0
-
-
-class ReplayEngine(Knobs):
-    """Rollouts that you already have: a JSONL or Parquet file with one row per rollout, or with lists of them."""
-
-    kind: Literal["replay"] = "replay"
-    path: str
-    problem_id_column: str | None = "problem_id"
-    """null: rollouts find their problem by its prompt (`prompt_column`)."""
-    prompt_column: str = "prompt"
-    completion_column: str = "completion"
-    """A text, a list of texts (OpenR1-style `generations`), or a list of chat messages (the last one is taken)."""
-    finish_reason_column: str | None = None
-    """'length' in this column means cut off. Left out: every rollout counts as finished."""
-
-
-class ScriptedEngine(Knobs):
-    """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
-
-    SPEED = frozenset({"workers", "batch_size"})
-
-    kind: Literal["scripted"] = "scripted"
-    error_rate: Rate = 0.3
-    cut_off_rate: Rate = 0.0
-    workers: PositiveInt = 1
-    batch_size: PositiveInt = 64
-
-
-Engine = Annotated[TransformersEngine | ReplayEngine | ScriptedEngine, Field(discriminator="kind")]
+from ded_ray.knobs import Knobs
+from ded_ray.recipe.engines import Engine, TransformersEngine
 
 
 class Sampling(Knobs):
@@ -62,12 +20,33 @@ class Sampling(Knobs):
     """Longer completions are cut off, and named `truncated`."""
 
 
+class Chat(Knobs):
+    """What stands around a prompt when a model is asked."""
+
+    system: str | None = None
+    """A system message."""
+    template: str | None = None
+    """A Jinja chat template, or the path of one (.jinja); null: the model's own. Not for endpoints, which have theirs."""
+    template_arguments: dict[str, Any] = {}
+    """Handed to the template, such as enable_thinking: false."""
+
+    def messages(self, prompt: str) -> list[dict[str, str]]:
+        system = [{"role": "system", "content": self.system}] if self.system is not None else []
+        return [*system, {"role": "user", "content": prompt}]
+
+    def rendering(self) -> dict[str, Any]:
+        """Arguments for a tokenizer's apply_chat_template. Raises OSError when the template's file cannot be read."""
+        text = Path(self.template).read_text() if self.template and self.template.endswith(".jinja") else self.template
+        return {"chat_template": text, "add_generation_prompt": True, "tokenize": False, **self.template_arguments}
+
+
 class Model(Knobs):
     """A model and how it answers."""
 
     model: str
     """A hub name, a folder in Hugging Face format, or `tiny/NAME`; for the replay engine only a label."""
     engine: Engine = TransformersEngine()
+    chat: Chat = Chat()
     sampling: Sampling = Sampling()
 
 

@@ -4,8 +4,9 @@ from pydantic import model_validator
 
 from ded_ray.knobs import Knobs
 from ded_ray.recipe.curate import Curate
+from ded_ray.recipe.engines import ReplayEngine
 from ded_ray.recipe.evaluate import Evaluate, Serve
-from ded_ray.recipe.generate import ReplayEngine, Student, Teacher
+from ded_ray.recipe.generate import Student, Teacher
 from ded_ray.recipe.problems import Problems
 from ded_ray.recipe.rewards import Rewards
 from ded_ray.recipe.train import Train

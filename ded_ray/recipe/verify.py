@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs, Rate
+from ded_ray.knobs import Knobs, Rate, Workers
+from ded_ray.recipe.engines import VllmEngine
 from ded_ray.recipe.generate import Model, Sampling
 
 
@@ -69,13 +70,15 @@ class Judge(Model):
     def _prompt_names_its_parts(self) -> "Judge":
         if missing := [part for part in ("{question}", "{reference}", "{answer}") if part not in self.prompt]:
             raise ValueError(f"prompt: {missing[0]} does not occur in it")
+        if isinstance(self.engine, VllmEngine) and self.engine.tensor_parallel * self.engine.pipeline_parallel > 1:
+            raise ValueError("engine: a judge takes one GPU; tensor_parallel and pipeline_parallel are for teachers")
         return self
 
 
 class Verify(Knobs):
     SPEED = frozenset({"workers", "num_cpus", "batch_size"})
 
-    workers: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    workers: Workers = 1
     """Verifier actors, each with one killable child for what the fast path cannot decide; [min, max]: as many as there
     is work and room for."""
     num_cpus: PositiveFloat = 0.5
@@ -95,13 +98,3 @@ class Verify(Knobs):
     code: Code = Code()
     judge: Judge | None = None
     """null: nobody is asked, and what the rules could not check stays unchecked."""
-
-    @property
-    def max_workers(self) -> int:
-        return self.workers if isinstance(self.workers, int) else self.workers[1]
-
-    @model_validator(mode="after")
-    def _workers_in_order(self) -> "Verify":
-        if isinstance(self.workers, tuple) and self.workers[0] > self.workers[1]:
-            raise ValueError("workers: the first of [min, max] is larger than the second")
-        return self

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ded_ray.knobs import BadInput
+from ded_ray.knobs import BadInput, least_and_most
 from ded_ray.machine import start_ray
 from ded_ray.recipe import Grade
 from ded_ray.records import Group, Problem, Rollout, schema_of, stable_hash
@@ -112,7 +112,7 @@ def grade_file(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
         num_parts = checked_parts(Checks(path, knobs.verifier, needed, added_columns(knobs), label), Path(folder))
         resources = resources or {"num_cpus": knobs.verify.num_cpus}
-        start_ray(num_cpus=knobs.verify.max_workers * resources["num_cpus"] + 2)
+        start_ray(num_cpus=least_and_most(knobs.verify.workers)[1] * resources["num_cpus"] + 2)
         import ray
         from ray.data import DataContext
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 from ray.data import ActorPoolStrategy, Dataset
 
+from ded_ray.knobs import least_and_most
 from ded_ray.recipe import Judge, Rewards, Verify
 from ded_ray.records import Group, Problem, Rollout, to_table, write_part
 from ded_ray.verify.choice import ChoiceVerifier
@@ -128,7 +129,7 @@ def verify(groups: Dataset, recipe: Verify, save_to: Path | None = None) -> Data
 
 def actor_pool(workers: int | tuple[int, int]) -> ActorPoolStrategy:
     """So many actors, or as many between two numbers as Ray Data finds work and room for."""
-    smallest, largest = (workers, workers) if isinstance(workers, int) else workers
+    smallest, largest = least_and_most(workers)
     return ActorPoolStrategy(
         min_size=smallest, max_size=largest, initial_size=smallest, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT
     )

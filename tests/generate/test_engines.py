@@ -10,7 +10,7 @@ from ded_ray.generate.replay_engine import ReplayFile, check_covers, read_comple
 from ded_ray.generate.scripted_engine import ScriptedModel
 from ded_ray.generate.transformers_engine import TransformersModel
 from ded_ray.knobs import BadInput
-from ded_ray.recipe import ReplayEngine, Sampling
+from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine
 from ded_ray.records import Problem
 from ded_ray.tiny.models import STUDENT, TEACHERS, model_path
 from ded_ray.tiny.problems import make_problems
@@ -91,7 +91,11 @@ def test_seeds_are_spaced():
 def test_the_scripted_engine_errs_at_its_rate():
     problems = make_problems("chain", 200, (3, 6), 0)
     asked = [Request([], Sampling(), group_seed(0, p.problem_id, "m"), p) for p in problems]
-    rollouts = [(r.problem, x) for r, xs in ScriptedModel(0.25, 0.1).generate(asked) for x in xs]
+    rollouts = [
+        (r.problem, x)
+        for r, xs in ScriptedModel(ScriptedEngine(error_rate=0.25, cut_off_rate=0.1)).generate(asked)
+        for x in xs
+    ]
     right = sum(f"\\boxed{{{p.answer}}}" in x.completion for p, x in rollouts if x.finish_reason == "stop")
     stopped = sum(x.finish_reason == "stop" for _, x in rollouts)
     assert stopped / len(rollouts) == pytest.approx(0.9, abs=0.03)

@@ -1,10 +1,12 @@
+import pyarrow.parquet as pq
 import ray
 
+from ded_ray.generate.answering import group_id
 from ded_ray.generate.engine import identity
-from ded_ray.generate.plan import answer, group_id
-from ded_ray.progress import Counts
-from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine, Teacher
-from ded_ray.records import Group, read_records, to_table, write_part
+from ded_ray.generate.plan import answering
+from ded_ray.generate.watch import Watch
+from ded_ray.recipe import Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher
+from ded_ray.records import Group, Problem, read_records, to_table, write_part
 from ded_ray.tiny.problems import make_problems
 
 TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=2), sampling=Sampling(num_rollouts=3))
@@ -12,9 +14,12 @@ TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=
 
 def answered(problems, folder, who=TEACHER):
     """(groups, how many rollouts were really generated)"""
-    counts = ray.remote(Counts).remote()
-    groups = [Group.from_row(row) for row in answer(problems, who, 0, folder, counts).take_all()]
-    return sorted(groups, key=lambda g: g.group_id), ray.get(counts.read.remote()).get("rollouts", 0)
+    watch = ray.remote(Watch).remote(folder / "quarantine.jsonl", 3)
+    (folder / "problems").mkdir(exist_ok=True)
+    pq.write_table(to_table(problems, Problem), folder / "problems" / "p.parquet")
+    with answering(folder / "problems", who, 0, folder / "groups", folder / "quarantine.jsonl", watch) as groups:
+        rows = [Group.from_row(row) for row in groups.take_all()]
+    return sorted(rows, key=lambda g: g.group_id), ray.get(watch.read.remote()).get("rollouts", 0)
 
 
 def test_what_was_paid_for_is_never_made_again(ray_cluster, tmp_path):
@@ -33,19 +38,20 @@ def test_half_written_files_and_groups_of_other_recipes_are_left_out(ray_cluster
     problems = make_problems("chain", 6, (3, 6), 0)
     other = TEACHER.model_copy(update={"sampling": Sampling(num_rollouts=2)})
     answered(problems, tmp_path, other)
-    (tmp_path / ".part-1.parquet.abc").write_bytes(b"PAR1 half")
+    (tmp_path / "groups" / ".part-1.parquet.abc").write_bytes(b"PAR1 half")
     groups, num_made = answered(problems, tmp_path)
     assert num_made == 18
     assert {len(g.rollouts) for g in groups} == {3}
-    assert len(list(read_records(tmp_path, Group))) == 12, "the other recipe's rollouts stay on disk"
+    assert len(list(read_records(tmp_path / "groups", Group))) == 12, "the other recipe's rollouts stay on disk"
 
 
 def test_a_group_is_known_by_what_made_it():
     [problem] = make_problems("chain", 1, (3, 6), 0)
     same = TEACHER.model_copy(update={"engine": ScriptedEngine(batch_size=7)})
     hotter = TEACHER.model_copy(update={"sampling": Sampling(temperature=1.1)})
+    told = TEACHER.model_copy(update={"chat": Chat(system="Be brief.")})
     assert group_id(problem, identity(TEACHER, 0)) == group_id(problem, identity(same, 0))
-    assert len({identity(TEACHER, 0), identity(hotter, 0), identity(TEACHER, 1)}) == 3
+    assert len({identity(TEACHER, 0), identity(hotter, 0), identity(told, 0), identity(TEACHER, 1)}) == 4
 
 
 def test_a_replayed_file_is_known_by_its_bytes(tmp_path):
@@ -69,7 +75,7 @@ def test_a_corrected_answer_reaches_rollouts_that_were_paid_for(ray_cluster, tmp
 def test_groups_that_a_dying_actor_doubled_are_single_again(ray_cluster, tmp_path):
     problems = make_problems("chain", 8, (3, 6), 0)
     groups, _ = answered(problems, tmp_path)
-    write_part(tmp_path, to_table(groups[:3], Group))
+    write_part(tmp_path / "groups", to_table(groups[:3], Group))
     again, num_made = answered(problems, tmp_path)
     assert (again, num_made) == (groups, 0)
-    assert len(list(read_records(tmp_path, Group))) == 8
+    assert len(list(read_records(tmp_path / "groups", Group))) == 8

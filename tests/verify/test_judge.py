@@ -1,11 +1,12 @@
 from collections import Counter
 from functools import partial
 
-import pyarrow.parquet as pq
 import pytest
 import ray
+from pydantic import SecretStr
 
-from ded_ray.generate.plan import Answering, saved_groups
+from ded_ray.generate.answering import Asking
+from ded_ray.generate.saved import settle
 from ded_ray.recipe import Judge, Verify
 from ded_ray.records import Group, Problem, Rollout, read_records, to_table
 from ded_ray.verify.judge import agreement, is_asked, opinion, question
@@ -119,7 +120,7 @@ def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
 
     def run(folder):
         folder.mkdir()
-        answerer = partial(Answering, knobs, 0, replies, None, saved_groups(replies))
+        answerer = partial(Asking, knobs, 0, replies, tmp_path / "quarantine.jsonl", SecretStr(""), settle(replies))
         rules = verify(ray.data.from_arrow(to_table(groups, Group)), Verify())
         return judge(rules, knobs, answerer, {"num_cpus": 1}, folder).take_all()
 
@@ -127,10 +128,10 @@ def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
     assert {r["status"] for row in first for r in row["rollouts"]} == {"correct", "no_answer"}
     assert {r["judge_status"] for row in first for r in row["rollouts"]} == {"unverifiable"}
     assert sum(1 for _ in read_records(verdicts, Group)) == 4
-    parts = {path: path.stat().st_mtime_ns for path in replies.glob("*.parquet")}
-    assert sum(pq.read_metadata(path).num_rows for path in parts) == 8
+    assert len(settle(replies).ids) == 8
+    before = {path: path.stat().st_mtime_ns for path in replies.iterdir()}
     run(tmp_path / "again")
-    assert {path: path.stat().st_mtime_ns for path in replies.glob("*.parquet")} == parts
+    assert {path: path.stat().st_mtime_ns for path in replies.iterdir()} == before
 
 
 def test_questions_have_ids_of_their_own():

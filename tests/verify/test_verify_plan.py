@@ -1,9 +1,11 @@
+import pyarrow.parquet as pq
 import pytest
 
-from ded_ray.generate.plan import answer
+from ded_ray.generate.plan import answering
+from ded_ray.generate.watch import Watch
 from ded_ray.progress import progress
 from ded_ray.recipe import Rewards, Sampling, Teacher, TransformersEngine, Verify
-from ded_ray.records import Group, Problem, Rollout, read_records
+from ded_ray.records import Group, Problem, Rollout, read_records, to_table
 from ded_ray.tiny.problems import make_problems
 from ded_ray.verify.plan import Verifying, reward, verify
 
@@ -31,14 +33,18 @@ def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluste
     rollouts, verdicts = tmp_path / "rollouts", tmp_path / "verdicts"
     rollouts.mkdir()
     verdicts.mkdir()
-    with progress("answers", len(problems), "problems") as counts:
-        groups = answer(problems, teacher, 0, rollouts, counts)
+    pq.write_table(to_table(problems, Problem), tmp_path / "problems.parquet")
+    quarantine = tmp_path / "quarantine.jsonl"
+    with (
+        progress("answers", len(problems), "problems", Watch, quarantine, 3) as watch,
+        answering(tmp_path / "problems.parquet", teacher, 0, rollouts, quarantine, watch) as groups,
+    ):
         plan = reward(verify(groups, Verify(workers=(1, 2), batch_size=2), verdicts), Rewards())
         assert not list(rollouts.iterdir()), "nothing happens before the rows are asked for"
         found = [Group.from_row(row) for row in plan.take_all()]
+        last_rollout = max(path.stat().st_mtime for path in rollouts.iterdir())
     assert {group.problem_id for group in found} == {problem.problem_id for problem in problems}
     assert all(r.reward == float(r.status == "correct") for group in found for r in group.rollouts)
     assert sum(1 for _ in read_records(verdicts, Group)) == len(problems)
     first_verdict = min(path.stat().st_mtime for path in verdicts.glob("*.parquet"))
-    last_rollout = max(path.stat().st_mtime for path in rollouts.glob("*.parquet"))
     assert first_verdict < last_rollout

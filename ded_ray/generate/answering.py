@@ -1,0 +1,138 @@
+"""One engine actor: asks its engine for groups, saves each the moment it is complete, and tells the watch."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+from pydantic import SecretStr
+
+from ded_ray.generate.engine import Answer, Refusal, Request, group_seed, identity, make_engine
+from ded_ray.generate.saved import Saved, Saver, find
+from ded_ray.generate.watch import BEAT_SECONDS, Watch, max_deaths
+from ded_ray.knobs import Stopped
+from ded_ray.recipe import Model
+from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table
+
+
+def group_id(problem: Problem, identity: str) -> str:
+    """The same for the same prompt asked of the same model in the same way, on every machine.
+
+    Reference and verifier are no part of it: a corrected answer does not cost a rollout.
+    """
+    return stable_hash(problem.problem_id, problem.prompt, identity)
+
+
+class Answering:
+    """`watch` is the handle of a Watch actor, `key` that of an endpoint; `saved` are groups that it need not make again,
+    for those who do not know beforehand what they will ask."""
+
+    def __init__(self, who: Model, seed: int, save_to: Path, watch: Any, key: SecretStr, saved: Saved | None = None) -> None:
+        self._who, self._seed, self._save_to, self._watch, self._saved = who, seed, save_to, watch, saved
+        self._identity, self._saver = identity(who, seed), Saver(save_to)
+        self._engine = make_engine(who, save_to, key)
+        context = ray.get_runtime_context()
+        self._name = context.get_actor_id() or ""
+        ray.get(watch.enrol.remote(self._name, f"node {context.get_node_id()[:8]}, process {os.getpid()}"))
+        self._one_suspect: asyncio.Lock | None = None
+        self._num_calls = 0
+
+    async def __call__(self, batch: pa.Table) -> pa.Table:
+        return to_table(await self.answer([Problem.from_row(row) for row in batch.to_pylist()]), Group)
+
+    async def answer(self, problems: list[Problem]) -> list[Group]:
+        """One group per problem that could be answered, in any order; every new one is saved before it is returned.
+
+        Raises Stopped when the run cannot go on, once all else that this actor is being asked is answered and saved.
+        """
+        self._num_calls += 1
+        try:
+            return await self._answer(problems)
+        except Stopped as stopped:
+            why = stopped
+        finally:
+            self._num_calls -= 1
+        while self._num_calls:
+            await asyncio.sleep(0.1)
+        raise why
+
+    async def _answer(self, problems: list[Problem]) -> list[Group]:
+        if self._one_suspect is None:
+            self._one_suspect = asyncio.Lock()
+            self._beating = asyncio.create_task(self._beat())
+        by_id = {group_id(problem, self._identity): problem for problem in problems}
+        groups = self._saved.read(by_id) if self._saved else []
+        asked = {name: by_id[name].problem_id for name in by_id.keys() - {group.group_id for group in groups}}
+        if not asked:
+            return groups
+        orders = await self._watch.begin.remote(self._name, asked)
+        begun_before = {name for name, order in orders.items() if order in {"again", "alone"}}
+        if begun_before:
+            for name, group in (await asyncio.to_thread(find, self._save_to, begun_before)).items():
+                groups.append(group)
+                await self._report(group)
+                del orders[name]
+        requests = [self._request(by_id[name]) for name, order in orders.items() if order in {"make", "again"}]
+        groups += [group async for group in self._made(requests)]
+        for name in (name for name, order in orders.items() if order == "alone"):
+            async with self._one_suspect:
+                groups += [group async for group in self._made([self._request(by_id[name])])]
+        return groups
+
+    def _request(self, problem: Problem) -> Request:
+        seed = group_seed(self._seed, problem.problem_id, self._who.model)
+        return Request(self._who.chat.messages(problem.prompt), self._who.sampling, seed, problem)
+
+    async def _made(self, requests: list[Request]) -> AsyncIterator[Group]:
+        if not requests:
+            return
+        async for request, rollouts in self._answers(requests):
+            problem = request.problem
+            assert problem is not None
+            name = group_id(problem, self._identity)
+            if isinstance(rollouts, Refusal):
+                await self._watch.refuse.remote(self._name, name, rollouts.reason)
+                continue
+            group = Group.of(problem, name, self._who.model, rollouts)
+            await asyncio.to_thread(self._saver.save, [group])
+            await self._report(group)
+            yield group
+
+    async def _answers(self, requests: list[Request]) -> AsyncIterator[Answer]:
+        answers = self._engine.generate(requests)
+        if isinstance(answers, AsyncIterator):
+            async for answer in answers:
+                yield answer
+        else:
+            for answer in await asyncio.to_thread(list, answers):
+                yield answer
+
+    async def _report(self, group: Group) -> None:
+        rollouts: list[Rollout] = group.rollouts
+        self._watch.finish.remote(self._name, group.group_id, len(rollouts), sum(r.num_tokens for r in rollouts),
+                                  sum(r.finish_reason == "length" for r in rollouts))  # fmt: skip
+
+    async def _beat(self) -> None:
+        while True:
+            self._watch.beat.remote(self._name)
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+class Asking:
+    """Answering for those who are not asynchronous themselves, with a watch and an event loop of its own.
+
+    For a judge: `saved` are the replies that earlier runs paid for.
+    """
+
+    def __init__(self, who: Model, seed: int, save_to: Path, quarantine: Path, key: SecretStr, saved: Saved) -> None:
+        watch = ray.remote(num_cpus=0)(Watch).remote(quarantine, max_deaths(who.engine))
+        self._answering = Answering(who, seed, save_to, watch, key, saved)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def answer(self, problems: list[Problem]) -> list[Group]:
+        return asyncio.run_coroutine_threadsafe(self._answering.answer(problems), self._loop).result()

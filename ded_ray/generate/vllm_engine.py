@@ -1,0 +1,172 @@
+"""vLLM behind the seam: one asynchronous engine per actor. The only file that imports vLLM.
+
+A group is one request with n = G, so that its rollouts share their prefill; its answer comes when all are done
+(final-only output). vLLM gives child i of a request the seed `seed + i`, as every engine here does.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+from ded_ray.generate.engine import Answer, Refusal, Request, as_they_come
+from ded_ray.recipe import Model, VllmEngine
+from ded_ray.records import Rollout
+from ded_ray.tiny.models import model_path
+
+logger = logging.getLogger(__name__)
+
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+CPU_BATCHED_TOKENS = 8192
+"""On the CPU a prompt is never computed in chunks: with seeds of their own that kills the engine (vLLM 0.29, "CPU
+Generator does not use offset")."""
+
+
+class VllmModel:
+    """An engine. Leaves its process when vLLM's own processes have died or hang: Ray then starts another."""
+
+    def __init__(self, who: Model) -> None:
+        assert isinstance(who.engine, VllmEngine)
+        self._knobs = who.engine
+        if self._knobs.device == "cpu":
+            prepare_cpu(max(1, int(self._knobs.num_cpus)))
+        subprocess.Popen([sys.executable, "-m", "ded_ray.generate.reaper", str(os.getpid())], start_new_session=True)
+        from transformers import AutoTokenizer
+        from vllm import AsyncEngineArgs
+        from vllm.lora.request import LoRARequest
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._tokenizer, self._rendering = AutoTokenizer.from_pretrained(model_path(who.model)), who.chat.rendering()
+        self._lora = LoRARequest("lora", 1, self._knobs.lora) if self._knobs.lora else None
+        self._last_step = time.monotonic()
+        self._guard: asyncio.Task[None] | None = None
+        arguments = AsyncEngineArgs(**engine_arguments(who.model, self._knobs))
+        self._engine = AsyncLLM.from_engine_args(arguments, stat_loggers=self._stat_loggers())
+
+    def _stat_loggers(self) -> list[Any]:
+        """vLLM's metrics as Ray's, for Prometheus; and a note of every step, by which a hung engine is known."""
+        from vllm.v1.metrics.loggers import StatLoggerBase
+        from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
+
+        engine = self
+
+        class Steps(StatLoggerBase):
+            def __init__(self, *_: Any, **__: Any) -> None: ...
+
+            def record(self, *_: Any, **__: Any) -> None:
+                engine._last_step = time.monotonic()
+
+            def log_engine_initialized(self) -> None: ...
+
+        return [Steps, RayPrometheusStatLogger]
+
+    async def generate(self, requests: list[Request]) -> AsyncIterator[Answer]:
+        if self._guard is None:
+            self._guard = asyncio.create_task(self._leave_when_hung())
+        async for answer in as_they_come(self._answer, requests):
+            yield answer
+
+    async def _answer(self, request: Request) -> list[Rollout] | Refusal:
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        text = self._tokenizer.apply_chat_template(request.messages, **self._rendering)
+        prompt: Any = {"prompt_token_ids": self._tokenizer.encode(text, add_special_tokens=False)}
+        knobs = request.sampling
+        sampling = SamplingParams(
+            n=knobs.num_rollouts,
+            temperature=knobs.temperature,
+            top_p=knobs.top_p,
+            max_tokens=knobs.max_tokens,
+            seed=request.seed,
+            logprobs=0,  # of the sampled token alone
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        if not self._engine.output_processor.has_unfinished_requests():
+            self._last_step = time.monotonic()  # an idle engine has not been silent
+        try:
+            async with asyncio.timeout(self._knobs.timeout_seconds):
+                async for output in self._engine.generate(prompt, sampling, uuid.uuid4().hex, lora_request=self._lora):
+                    return [self._rollout(request.seed, completion) for completion in output.outputs]
+        except TimeoutError:
+            return Refusal(f"not answered within {self._knobs.timeout_seconds:g} s")
+        except EngineDeadError:
+            self._leave("its engine is dead")
+        except VLLMClientError as error:
+            return Refusal(f"vLLM refuses it: {' '.join(str(error).split())[:300]}")
+        return Refusal("vLLM gave no output")
+
+    def _rollout(self, seed: int, completion: Any) -> Rollout:
+        num_tokens = len(completion.token_ids)
+        if completion.finish_reason not in {"stop", "length"}:
+            raise RuntimeError(f"vLLM ended a completion with {completion.finish_reason!r}")
+        return Rollout(
+            index=completion.index,
+            completion=completion.text,
+            num_tokens=num_tokens,
+            finish_reason=completion.finish_reason,
+            seed=seed + completion.index,
+            mean_logprob=completion.cumulative_logprob / num_tokens if num_tokens else None,
+        )
+
+    async def _leave_when_hung(self) -> None:
+        """vLLM itself waits for ever for a step that does not end."""
+        while True:
+            await asyncio.sleep(min(5, self._knobs.stall_seconds / 4))
+            busy = self._engine.output_processor.has_unfinished_requests()
+            if self._engine.errored:
+                self._leave("its engine is dead")
+            if busy and time.monotonic() - self._last_step > self._knobs.stall_seconds:
+                self._leave(f"its engine has work and made no token for {self._knobs.stall_seconds:g} s")
+
+    def _leave(self, why: str) -> NoReturn:
+        logger.error("engine process %d ends: %s", os.getpid(), why)
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        os._exit(1)
+
+
+def prepare_cpu(num_threads: int) -> None:
+    """What vLLM's CPU build needs to find in the environment; before torch is imported."""
+    os.environ["OMP_NUM_THREADS"] = str(num_threads)
+    # Bound threads would all be bound to the same cores where several engines share a machine.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    # Else the first request for log-probabilities compiles for most of a minute.
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+
+
+def engine_arguments(model: str, knobs: VllmEngine) -> dict[str, Any]:
+    """Arguments for vLLM's AsyncEngineArgs; the recipe's `engine_args` have the last word."""
+    arguments: dict[str, Any] = {
+        "model": model_path(model),
+        "dtype": knobs.dtype,
+        "quantization": knobs.quantization,
+        "max_model_len": knobs.max_model_len,
+        "max_num_seqs": knobs.max_num_seqs,
+        "tensor_parallel_size": knobs.tensor_parallel,
+        "pipeline_parallel_size": knobs.pipeline_parallel,
+        "enforce_eager": knobs.enforce_eager,
+        "enable_prefix_caching": True,
+        "gpu_memory_utilization": knobs.gpu_memory_utilization,
+        "disable_log_stats": False,
+    }
+    if knobs.kv_cache_gib or knobs.device == "cpu":
+        arguments["kv_cache_memory_bytes"] = int((knobs.kv_cache_gib or 1) * 2**30)
+    if knobs.device == "cpu":
+        longest = max(CPU_BATCHED_TOKENS, knobs.max_model_len or 0)
+        arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": longest, "enforce_eager": True}
+    elif knobs.tensor_parallel * knobs.pipeline_parallel > 1:
+        arguments["distributed_executor_backend"] = "ray"  # its workers take the bundles of the actor's placement group
+    if knobs.lora:
+        arguments["enable_lora"] = True
+    return arguments | knobs.engine_args

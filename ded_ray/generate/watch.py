@@ -1,0 +1,150 @@
+"""Who is answering what: counts for the progress line, deaths of engines, prompts that kill them, and what is stuck.
+
+One actor per stage. Engines enrol with it, say what they begin and what they finished, and beat in between.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ded_ray.generate.saved import Ids, as_number
+from ded_ray.knobs import Stopped
+from ded_ray.progress import Counts
+from ded_ray.recipe import Engine, VllmEngine
+
+DEATHS_TO_QUARANTINE = 3
+"""A prompt that was in flight when so many engines died is not asked again."""
+
+BEAT_SECONDS = 5
+SILENT_SECONDS = 30
+"""An engine that has not beaten for so long does not count as alive."""
+
+COMPLAINT_SECONDS = 120
+"""Without a finished group for so long, while some are in flight, the run says what is stuck, and again every so often."""
+
+MANY_REFUSED = 20
+"""Refused prompts, if they are more than the answered ones, that say that the model is asked in a wrong way."""
+
+Order = Literal["make", "again", "alone", "skip"]
+"""make it; look first whether it was saved already, for it was begun before; the same, and while no other suspect is
+being made; leave it out, it is in quarantine."""
+
+
+@dataclass
+class EngineState:
+    where: str
+    beat: float = field(default_factory=time.monotonic)
+    in_flight: dict[str, tuple[str, float]] = field(default_factory=dict)  # group id -> (problem id, since when)
+
+
+class Watch(Counts):
+    """`quarantine` is the file for what cannot be answered; `max_deaths` bounds how often engines may be replaced."""
+
+    def __init__(self, quarantine: Path, max_deaths: int) -> None:
+        super().__init__()
+        self._quarantine, self._max_deaths, self._num_deaths = quarantine, max_deaths, 0
+        self._engines: dict[str, EngineState] = {}
+        self._deaths: dict[str, int] = {}  # by group id, of what was in flight
+        self._quarantined: set[str] = set()
+        self._begun = Ids()
+        self._last_finish = self._last_complaint = time.time()
+
+    def enrol(self, engine: str, where: str) -> None:
+        """An engine is ready. One that was there before has died in between, with all that it had in flight."""
+        before = self._engines.get(engine)
+        self._engines[engine] = EngineState(where)
+        self._last_finish = time.time()
+        self.start()
+        if before is None:
+            return
+        self._num_deaths += 1
+        for name, (problem, _) in before.in_flight.items():
+            self._deaths[name] = self._deaths.get(name, 0) + 1
+            if self._deaths[name] >= DEATHS_TO_QUARANTINE:
+                self._to_quarantine(name, problem, f"in flight at {self._deaths[name]} deaths of engines")
+
+    def begin(self, engine: str, problems: dict[str, str]) -> dict[str, Order]:
+        """What to do with each of these groups (group id -> problem id). Raises Stopped when too many engines died."""
+        if self._num_deaths > self._max_deaths:
+            raise Stopped(f"{self._num_deaths} engines died, and max_deaths is {self._max_deaths}; Ray's logs say why")
+        refused = len(self._quarantined)
+        if refused >= MANY_REFUSED and refused > self._counts["groups"]:
+            raise Stopped(f"{refused} prompts could not be answered, more than could; {self._quarantine} says why")
+        orders = {name: self._order(name) for name in problems}
+        for name, order in orders.items():
+            self._begun.add(as_number(name))
+            if order != "skip":
+                self._engines[engine].in_flight[name] = (problems[name], time.time())
+        return orders
+
+    def _order(self, name: str) -> Order:
+        if name in self._quarantined:
+            return "skip"
+        # The second death says that a prompt may be to blame: from now on one suspect at a time, so that the third
+        # death meets only the one that is.
+        if self._deaths.get(name, 0) >= DEATHS_TO_QUARANTINE - 1:
+            return "alone"
+        return "again" if as_number(name) in self._begun else "make"
+
+    def finish(self, engine: str, name: str, num_rollouts: int, num_tokens: int, num_cut_off: int) -> None:
+        self._forget(engine, name)
+        self.add(done=1, groups=1, rollouts=num_rollouts, tokens=num_tokens, cut_off=num_cut_off)
+
+    def refuse(self, engine: str, name: str, reason: str) -> None:
+        """The engine cannot answer this one, and says why."""
+        self._to_quarantine(name, self._forget(engine, name), reason)
+
+    def _forget(self, engine: str, name: str) -> str:
+        self._last_finish = time.time()
+        self._deaths.pop(name, None)
+        return self._engines[engine].in_flight.pop(name, ("", 0.0))[0]
+
+    def _to_quarantine(self, name: str, problem: str, reason: str) -> None:
+        self._quarantined.add(name)
+        line = {"group_id": name, "problem_id": problem, "reason": reason, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        with self._quarantine.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.add(done=1, quarantined=1)
+
+    def beat(self, engine: str) -> None:
+        self._engines[engine].beat = time.time()
+
+    def _num_alive(self) -> int:
+        return sum(time.time() - engine.beat < SILENT_SECONDS for engine in self._engines.values())
+
+    def read(self) -> dict[str, float]:
+        return {**super().read(), "engines": self._num_alive()}
+
+    def complaint(self) -> str | None:
+        """One line on what is stuck, when nothing has been finished for long; None otherwise."""
+        now = time.time()
+        if now - max(self._last_finish, self._last_complaint) < COMPLAINT_SECONDS:
+            return None
+        quiet = now - self._last_finish
+        in_flight = [(since, problem, engine) for engine in self._engines.values()
+                     for problem, since in engine.in_flight.values()]  # fmt: skip
+        if self._engines and not in_flight:
+            return None
+        self._last_complaint = now
+        if not self._engines:
+            return f"no engine is ready after {quiet:.0f} s; `ray status` says whether the cluster has room for one"
+        since, problem, engine = min(in_flight, key=lambda each: each[0])
+        alive = f"{self._num_alive()} of {len(self._engines)} engines alive"
+        oldest = f"the oldest problem {problem!r} for {now - since:.0f} s on {engine.where}"
+        heard = f"last heard of {now - engine.beat:.0f} s ago"
+        return f"no group for {quiet:.0f} s: {len(in_flight)} in flight, {alive}, {oldest}, {heard}"
+
+
+def max_deaths(engine: Engine) -> int:
+    """How many actors with such an engine may die in one stage before the run gives up."""
+    return engine.max_deaths if isinstance(engine, VllmEngine) else VllmEngine().max_deaths
+
+
+def read_quarantine(path: Path) -> dict[str, str]:
+    """Reason by group id of all that an earlier run could not get answered. Delete a line to have it asked again."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {line["group_id"]: line["reason"] for line in lines}

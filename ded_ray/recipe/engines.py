@@ -1,0 +1,144 @@
+"""Knobs of what answers: the engines behind the seam of `ded_ray/generate/engine.py`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from ded_ray.knobs import Knobs, Rate, Workers
+
+
+class TransformersEngine(Knobs):
+    """The embedded engine: batched, left-padded `transformers` generation, on the CPU or one GPU per worker."""
+
+    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus"})
+
+    kind: Literal["transformers"] = "transformers"
+    workers: Workers = 1
+    """Engine actors; or at least and at most so many."""
+    batch_size: PositiveInt = 16
+    """Problems per batch; each is answered `num_rollouts` times at once."""
+    num_cpus: PositiveFloat = 1
+    """CPUs and computing threads per worker."""
+    num_gpus: Annotated[float, Field(ge=0)] = 0
+
+
+class VllmEngine(Knobs):
+    """vLLM: one engine per worker, continuous batching over all groups in flight."""
+
+    SPEED = frozenset({
+        "device", "workers", "batch_size", "tensor_parallel", "pipeline_parallel", "num_cpus", "max_num_seqs", "in_flight",
+        "gpu_memory_utilization", "kv_cache_gib", "enforce_eager", "timeout_seconds", "stall_seconds", "max_deaths",
+    })  # fmt: skip
+
+    kind: Literal["vllm"] = "vllm"
+    device: Literal["gpu", "cpu"] = "gpu"
+    """cpu: vLLM's CPU build."""
+    workers: Workers = 1
+    """Engines; or at least and at most so many. A pool that shrinks kills loaded engines, which take minutes to load:
+    let it grow where nodes come late or may be lost, and keep both numbers equal elsewhere."""
+    tensor_parallel: PositiveInt = 1
+    pipeline_parallel: PositiveInt = 1
+    """An engine takes tensor_parallel x pipeline_parallel GPUs, one bundle each of a placement group of its own."""
+    num_cpus: PositiveFloat = 1
+    """Per engine; on the CPU also its computing threads."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None
+    """A method that vLLM knows (fp8, bitsandbytes, ...); checkpoints that are quantised already say so themselves."""
+    lora: str | None = None
+    """Folder of a LoRA adapter to answer with."""
+    max_model_len: PositiveInt | None = None
+    """Context of the engine in tokens; null: the model's own."""
+    max_num_seqs: PositiveInt = 256
+    """Completions that one engine computes at the same time."""
+    in_flight: PositiveFloat = 2
+    """Completions handed to an engine, as a multiple of max_num_seqs: what waits inside it fills every place at once."""
+    gpu_memory_utilization: Rate = 0.9
+    kv_cache_gib: PositiveFloat | None = None
+    """null: on a GPU what gpu_memory_utilization leaves, on the CPU 1."""
+    enforce_eager: bool = False
+    engine_args: dict[str, Any] = {}
+    """Any other argument of vLLM's AsyncEngineArgs, by its own name."""
+    batch_size: PositiveInt = 1
+    """Problems per Ray task. 1 hands every group on the moment it is complete; more where groups take milliseconds."""
+    timeout_seconds: PositiveFloat = 3600
+    """For one group, waiting included; then it goes to quarantine.jsonl."""
+    stall_seconds: PositiveFloat = 600
+    """An engine that has work and makes no token for so long is taken for hung, and replaced."""
+    max_deaths: PositiveInt = 20
+    """Engines that may die and be replaced in one stage, all workers together, before the run gives up."""
+
+
+class OpenAIEngine(Knobs):
+    """Any OpenAI-compatible endpoint. `model` is the name that it serves."""
+
+    SPEED = frozenset({
+        "base_url", "api_key_env", "in_flight", "requests_per_minute", "tokens_per_minute", "max_usd", "max_tokens_spent",
+        "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens", "timeout_seconds", "max_retries",
+    })  # fmt: skip
+
+    kind: Literal["openai"] = "openai"
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key; the key itself is never written anywhere."""
+    in_flight: PositiveInt = 64
+    """Problems asked at the same time."""
+    requests_per_minute: PositiveFloat | None = None
+    tokens_per_minute: PositiveFloat | None = None
+    """Prompt and completion tokens together; before an answer is there, max_tokens stand for it."""
+    max_tokens_spent: PositiveInt | None = None
+    max_usd: PositiveFloat | None = None
+    """Caps on all that this run has spent here, reruns included: at the cap it stops, with all that it paid for saved."""
+    usd_per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0
+    usd_per_million_completion_tokens: Annotated[float, Field(ge=0)] = 0
+    choices_per_request: PositiveInt | None = None
+    """Completions per request (`n`); null: all that are missing. 1 for endpoints that refuse more."""
+    send_seed: bool = True
+    """false for endpoints that refuse a `seed`."""
+    logprobs: bool = False
+    """Ask for the log-probabilities of the sampled tokens (mean_logprob); not every endpoint has them."""
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    extra_body: dict[str, Any] = {}
+    """More fields of the request's body, as the endpoint wants them."""
+    timeout_seconds: PositiveFloat = 600
+    """For one request."""
+    max_retries: PositiveInt = 8
+    """Per request, with exponential back-off and jitter; then the group goes to quarantine.jsonl."""
+
+    @model_validator(mode="after")
+    def _priced(self) -> "OpenAIEngine":
+        if self.max_usd and not (self.usd_per_million_prompt_tokens or self.usd_per_million_completion_tokens):
+            raise ValueError("max_usd: needs usd_per_million_prompt_tokens and usd_per_million_completion_tokens")
+        return self
+
+
+class ReplayEngine(Knobs):
+    """Rollouts that you already have: a JSONL or Parquet file with one row per rollout, or with lists of them."""
+
+    kind: Literal["replay"] = "replay"
+    path: str
+    problem_id_column: str | None = "problem_id"
+    """null: rollouts find their problem by its prompt (`prompt_column`)."""
+    prompt_column: str = "prompt"
+    completion_column: str = "completion"
+    """A text, a list of texts (OpenR1-style `generations`), or a list of chat messages (the last one is taken)."""
+    finish_reason_column: str | None = None
+    """'length' in this column means cut off. Left out: every rollout counts as finished."""
+
+
+class ScriptedEngine(Knobs):
+    """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
+
+    SPEED = frozenset({"workers", "batch_size", "seconds_per_group"})
+
+    kind: Literal["scripted"] = "scripted"
+    error_rate: Rate = 0.3
+    cut_off_rate: Rate = 0.0
+    workers: Workers = 1
+    batch_size: PositiveInt = 64
+    seconds_per_group: Annotated[float, Field(ge=0)] = 0
+    """Pretends to work for so long."""
+
+
+Engine = Annotated[
+    TransformersEngine | VllmEngine | OpenAIEngine | ReplayEngine | ScriptedEngine, Field(discriminator="kind")
+]
