@@ -81,11 +81,13 @@ def quieten() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.use_datasource_v2 = False  # its Parquet reader takes 4 to 6 s to begin on two cores (2.60), the other 0.1 s
+    context.memory_usage_poll_interval_s = None  # else a thread of every task in flight measures its process each second
     import ray.serve
     import ray.train  # noqa: F401  (importing them sets their log levels: it must have happened before)
 
-    for name in ("ray", "ray.data", "ray.train", "ray.serve", "httpx", "httpx2", "openai"):
+    for name in ("ray", "ray.train", "ray.serve", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it logs as an error it also raises
 
 
 class PeakMemory:

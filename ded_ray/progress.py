@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 class Counts:
@@ -45,7 +46,9 @@ def progress(what: str, total: int, unit: str, make_counts: Callable[..., Any] =
     is in `quarantine`. `found` is the part of `done` that an earlier run did. The actor is made of `make_counts` with
     these arguments.
     """
-    counts = ray.remote(num_cpus=0)(make_counts).remote(*arguments)
+    # On the driver's own node: a step that lost its counts with some other node would be lost as a whole.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    counts = ray.remote(num_cpus=0, scheduling_strategy=here)(make_counts).remote(*arguments)
     finished = threading.Event()
     drawer = threading.Thread(target=_draw, args=(what, total, unit, counts, finished), daemon=True)
     drawer.start()

@@ -58,6 +58,7 @@ class Answering:
             self._num_calls -= 1
         while self._num_calls:
             await asyncio.sleep(0.1)
+        await self._watch.stop.remote(str(why))
         raise why
 
     async def _answer(self, problems: list[Problem]) -> list[Group]:
@@ -69,10 +70,10 @@ class Answering:
         asked = {name: by_id[name].problem_id for name in by_id.keys() - {group.group_id for group in groups}}
         if not asked:
             return groups
-        orders = await self._watch.begin.remote(self._name, asked)
+        orders, since = await self._watch.begin.remote(self._name, asked)
         begun_before = {name for name, order in orders.items() if order in {"again", "alone"}}
         if begun_before:
-            for name, group in (await asyncio.to_thread(find, self._save_to, begun_before)).items():
+            for name, group in (await asyncio.to_thread(find, self._save_to, begun_before, since)).items():
                 groups.append(group)
                 await self._report(group)
                 del orders[name]
@@ -80,6 +81,7 @@ class Answering:
         groups += [group async for group in self._made(requests)]
         for name in (name for name, order in orders.items() if order == "alone"):
             async with self._one_suspect:
+                await self._watch.start_one.remote(self._name, name, by_id[name].problem_id)
                 groups += [group async for group in self._made([self._request(by_id[name])])]
         return groups
 

@@ -36,6 +36,7 @@ KEPT = pads.field("dropped_because").is_null()
 def answering(problems: Path, who: Model, seed: int, save_to: Path, quarantine: Path, watch: Any) -> Iterator[Dataset]:
     """One group for each problem of a folder of Parquet files that was not dropped. Lazy, while the block runs.
 
+    Raises Stopped for a run that cannot go on: a cap is reached, an endpoint refuses the key, engines die.
     Those that `save_to` holds are read, those in quarantine left out, the others generated and saved there. `watch` is
     the handle of a Watch actor.
     """
@@ -54,6 +55,10 @@ def answering(problems: Path, who: Model, seed: int, save_to: Path, quarantine: 
         raise Stopped(f"every problem is in quarantine; {quarantine} says why, and each line that you delete is asked again")
     try:
         yield parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
+    except ray.exceptions.RayTaskError as error:
+        if why := ray.get(watch.why_stopped.remote()):
+            raise Stopped(f"{who.model}: {why}") from error
+        raise
     finally:
         for group in placed:
             remove_placement_group(group)
@@ -123,9 +128,8 @@ def _generate(
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
             min_size=smallest, max_size=largest, initial_size=smallest,
-            max_tasks_in_flight_per_actor=concurrency + BATCHES_WAITING,
+            max_tasks_in_flight_per_actor=concurrency + BATCHES_WAITING, max_concurrent_calls_per_actor=concurrency,
         ),
-        max_concurrency=concurrency,
         ray_remote_args_fn=_bundles(engine, placed),
         **engine_resources(engine),
     )  # fmt: skip

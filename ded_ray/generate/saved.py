@@ -7,6 +7,7 @@ costs no more than the line that was being written.
 import json
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ import pyarrow.parquet as pq
 from ded_ray.records import Group, read_records, to_table, write_part
 
 GROUPS_PER_PART = 64
+
+CLOCKS_APART_SECONDS = 60
+"""The clocks of machines and of a shared file system differ by less."""
 
 
 def as_number(group_id: str) -> int:
@@ -151,20 +155,20 @@ def _make_single(paths: list[Path], doubled: set[int]) -> None:
                 write_part(path.parent, rest)
 
 
-def find(folder: Path, names: set[str]) -> dict[str, Group]:
-    """The named groups as they lie there now, the newest files first, while others go on writing.
+def find(folder: Path, names: set[str], since: float) -> dict[str, Group]:
+    """Those of the named groups that lie there, while others go on writing: in files written after `since` (Unix time).
 
-    For the few that a lost machine makes Ray ask for again, although they were finished.
+    For the few that are asked for a second time, because an engine or a machine was lost.
     """
     found: dict[str, Group] = {}
-    files = [*folder.glob(".journal-*"), *folder.glob("part-*.parquet")]
-    for path in sorted(files, key=_modified, reverse=True):
-        if len(found) == len(names):
+    written = [(path, _modified(path)) for path in [*folder.glob(".journal-*"), *folder.glob("part-*.parquet")]]
+    for path, when in sorted(written, key=lambda each: each[1], reverse=True):
+        if len(found) == len(names) or when < since - CLOCKS_APART_SECONDS:
             break
         try:
             groups = read_journal(path) if path.suffix == ".jsonl" else _named(path, names)
         except FileNotFoundError:  # a journal that became a part meanwhile
-            return found | find(folder, names - set(found))
+            return found | find(folder, names - set(found), since)
         found |= {group.group_id: group for group in groups if group.group_id in names}
     return found
 
@@ -173,7 +177,7 @@ def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
-        return 0.0
+        return time.time()
 
 
 def _named(path: Path, names: set[str]) -> list[Group]:

@@ -1,6 +1,8 @@
 """A fake at the engine seam: knows the reference answers, errs and is cut off at known rates. For tests and scale runs."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 
@@ -18,6 +20,8 @@ class ScriptedModel:
     def generate(self, requests: list[Request]) -> Iterator[tuple[Request, list[Rollout]]]:
         for request in requests:
             time.sleep(self._knobs.seconds_per_group)
+            if request.problem is not None and request.problem.problem_id == self._knobs.dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
             yield request, [self._rollout(request, i) for i in range(request.sampling.num_rollouts)]
 
     def _rollout(self, request: Request, index: int) -> Rollout:

@@ -141,6 +141,9 @@ def prepare_cpu(num_threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(num_threads)
     # Bound threads would all be bound to the same cores where several engines share a machine.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    # vLLM's scheduler and its computing in one process, as on a GPU: the scheduler's own would wait for the other at full
+    # speed, on a core that the machine may not have to spare. (With this, vLLM leaves executor "uni" as it is.)
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     # Else the first request for log-probabilities compiles for most of a minute.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
@@ -165,6 +168,8 @@ def engine_arguments(model: str, knobs: VllmEngine) -> dict[str, Any]:
     if knobs.device == "cpu":
         longest = max(CPU_BATCHED_TOKENS, knobs.max_model_len or 0)
         arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": longest, "enforce_eager": True}
+        if knobs.tensor_parallel * knobs.pipeline_parallel == 1:
+            arguments["distributed_executor_backend"] = "uni"
     elif knobs.tensor_parallel * knobs.pipeline_parallel > 1:
         arguments["distributed_executor_backend"] = "ray"  # its workers take the bundles of the actor's placement group
     if knobs.lora:

@@ -35,8 +35,16 @@ being made; leave it out, it is in quarantine."""
 @dataclass
 class EngineState:
     where: str
-    beat: float = field(default_factory=time.monotonic)
+    beat: float
     in_flight: dict[str, tuple[str, float]] = field(default_factory=dict)  # group id -> (problem id, since when)
+
+
+@dataclass
+class Suspect:
+    """A prompt that was in flight when an engine died: it may have killed it, and it may have been saved just before."""
+
+    since: float
+    num_deaths: int = 0
 
 
 class Watch(Counts):
@@ -46,51 +54,64 @@ class Watch(Counts):
         super().__init__()
         self._quarantine, self._max_deaths, self._num_deaths = quarantine, max_deaths, 0
         self._engines: dict[str, EngineState] = {}
-        self._deaths: dict[str, int] = {}  # by group id, of what was in flight
+        self._suspects: dict[str, Suspect] = {}
         self._quarantined: set[str] = set()
-        self._begun = Ids()
+        self._finished = Ids()
+        self._why_stopped: str | None = None
         self._last_finish = self._last_complaint = time.time()
 
     def enrol(self, engine: str, where: str) -> None:
         """An engine is ready. One that was there before has died in between, with all that it had in flight."""
         before = self._engines.get(engine)
-        self._engines[engine] = EngineState(where)
+        self._engines[engine] = EngineState(where, time.time())
         self._last_finish = time.time()
         self.start()
         if before is None:
             return
         self._num_deaths += 1
-        for name, (problem, _) in before.in_flight.items():
-            self._deaths[name] = self._deaths.get(name, 0) + 1
-            if self._deaths[name] >= DEATHS_TO_QUARANTINE:
-                self._to_quarantine(name, problem, f"in flight at {self._deaths[name]} deaths of engines")
+        for name, (problem, since) in before.in_flight.items():
+            suspect = self._suspects.setdefault(name, Suspect(since))
+            suspect.num_deaths += 1
+            if suspect.num_deaths >= DEATHS_TO_QUARANTINE:
+                self._to_quarantine(name, problem, f"in flight at {suspect.num_deaths} deaths of engines")
 
-    def begin(self, engine: str, problems: dict[str, str]) -> dict[str, Order]:
-        """What to do with each of these groups (group id -> problem id). Raises Stopped when too many engines died."""
-        if self._num_deaths > self._max_deaths:
-            raise Stopped(f"{self._num_deaths} engines died, and max_deaths is {self._max_deaths}; Ray's logs say why")
+    def begin(self, engine: str, problems: dict[str, str]) -> tuple[dict[str, Order], float]:
+        """What to do with each of these groups (group id -> problem id); and since when (Unix time) those that were begun
+        before may lie on disk. Raises Stopped when the run cannot go on.
+        """
         refused = len(self._quarantined)
-        if refused >= MANY_REFUSED and refused > self._counts["groups"]:
-            raise Stopped(f"{refused} prompts could not be answered, more than could; {self._quarantine} says why")
+        if self._num_deaths > self._max_deaths:
+            self.stop(f"{self._num_deaths} engines died, and max_deaths is {self._max_deaths}; Ray's logs say why")
+        elif refused >= MANY_REFUSED and refused > self._counts["groups"]:
+            self.stop(f"{refused} prompts could not be answered, more than could; {self._quarantine} says why")
+        if self._why_stopped:
+            raise Stopped(self._why_stopped)
         orders = {name: self._order(name) for name in problems}
+        since = min((self._suspects[name].since if name in self._suspects else 0
+                     for name, order in orders.items() if order in {"again", "alone"}), default=0.0)  # fmt: skip
         for name, order in orders.items():
-            self._begun.add(as_number(name))
-            if order != "skip":
-                self._engines[engine].in_flight[name] = (problems[name], time.time())
-        return orders
+            if order in {"make", "again"}:
+                self.start_one(engine, name, problems[name])
+        return orders, since
+
+    def start_one(self, engine: str, name: str, problem: str) -> None:
+        """From now on it is in flight. `begin` says so of all but those that wait to be made alone."""
+        self._engines[engine].in_flight[name] = (problem, time.time())
 
     def _order(self, name: str) -> Order:
         if name in self._quarantined:
             return "skip"
-        # The second death says that a prompt may be to blame: from now on one suspect at a time, so that the third
-        # death meets only the one that is.
-        if self._deaths.get(name, 0) >= DEATHS_TO_QUARANTINE - 1:
-            return "alone"
-        return "again" if as_number(name) in self._begun else "make"
+        if suspect := self._suspects.get(name):
+            # The second death says that a prompt may be to blame: from now on one suspect at a time, so that the third
+            # death meets only the one that is.
+            return "alone" if suspect.num_deaths >= DEATHS_TO_QUARANTINE - 1 else "again"
+        return "again" if as_number(name) in self._finished else "make"
 
     def finish(self, engine: str, name: str, num_rollouts: int, num_tokens: int, num_cut_off: int) -> None:
         self._forget(engine, name)
-        self.add(done=1, groups=1, rollouts=num_rollouts, tokens=num_tokens, cut_off=num_cut_off)
+        if as_number(name) not in self._finished:
+            self._finished.add(as_number(name))
+            self.add(done=1, groups=1, rollouts=num_rollouts, tokens=num_tokens, cut_off=num_cut_off)
 
     def refuse(self, engine: str, name: str, reason: str) -> None:
         """The engine cannot answer this one, and says why."""
@@ -98,7 +119,7 @@ class Watch(Counts):
 
     def _forget(self, engine: str, name: str) -> str:
         self._last_finish = time.time()
-        self._deaths.pop(name, None)
+        self._suspects.pop(name, None)
         return self._engines[engine].in_flight.pop(name, ("", 0.0))[0]
 
     def _to_quarantine(self, name: str, problem: str, reason: str) -> None:
@@ -107,6 +128,13 @@ class Watch(Counts):
         with self._quarantine.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.add(done=1, quarantined=1)
+
+    def stop(self, why: str) -> None:
+        """An actor says why the run cannot go on: on its way to the driver an exception loses its kind and its cause."""
+        self._why_stopped = self._why_stopped or why
+
+    def why_stopped(self) -> str | None:
+        return self._why_stopped
 
     def beat(self, engine: str) -> None:
         self._engines[engine].beat = time.time()

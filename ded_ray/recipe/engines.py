@@ -128,7 +128,7 @@ class ReplayEngine(Knobs):
 class ScriptedEngine(Knobs):
     """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
 
-    SPEED = frozenset({"workers", "batch_size", "seconds_per_group"})
+    SPEED = frozenset({"workers", "batch_size", "seconds_per_group", "dies_at"})
 
     kind: Literal["scripted"] = "scripted"
     error_rate: Rate = 0.3
@@ -137,6 +137,8 @@ class ScriptedEngine(Knobs):
     batch_size: PositiveInt = 64
     seconds_per_group: Annotated[float, Field(ge=0)] = 0
     """Pretends to work for so long."""
+    dies_at: str | None = None
+    """The process of the engine ends, as by a kill, whenever it comes to the problem of this id."""
 
 
 Engine = Annotated[
