@@ -79,7 +79,7 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
             from ded_ray.stages import read_inputs
 
             inputs = read_inputs(recipe)
-            show_plan(recipe, inputs.problems, inputs.benchmarks)
+            show_plan(recipe, inputs.problems, inputs.benchmarks, inputs.first_look)
             return
         from ded_ray.pipeline import run_pipeline
         from ded_ray.report.terminal import show_run
@@ -132,10 +132,11 @@ def grade(
         knobs = grade_knobs(verifier, overrides)
         check_function(verifier, "--verifier")
         from ded_ray.report.terminal import show_graded
-        from ded_ray.stages import check_judge, judge_of
+        from ded_ray.stages import check_answers, judge_of
         from ded_ray.verify.grade import grade_file
 
-        check_judge(knobs.verify)
+        if knobs.verify.judge is not None:
+            check_answers([], knobs.verify.judge, "verify.judge")
         replies = out.with_name(f"{out.stem}.judge_rollouts")
         show_graded(grade_file(file, out, knobs, label, *judge_of(knobs.verify, 0, replies)))
 

@@ -9,12 +9,13 @@ and measured against its base and its teacher. Every stage leaves a folder; a st
 from pathlib import Path
 
 from ded_ray.generate.engine import identity
-from ded_ray.recipe import Recipe, TransformersEngine
+from ded_ray.recipe import Recipe
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.stages import (
     Inputs,
     evaluate_model,
+    evaluates_teacher,
     kept_problems,
     read_inputs,
     stream_answers,
@@ -61,7 +62,7 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
     if not stage.done:
         stream_answers(
             "student", problems, recipe.student, (rollouts, verdicts, stage), Problem,
-            distil=lambda groups: questions(groups, recipe.curate),
+            distil=lambda groups: questions(groups, recipe.curate), first_look=inputs.first_look.get("student"),
         )  # fmt: skip
     return stage
 
@@ -79,6 +80,7 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
         stream_answers(
             "teacher", questions, recipe.teacher, (rollouts, verdicts, stage), Group,
             distil=lambda groups: curate(reward(groups, recipe.rewards), recipe.curate, recipe.student.model),
+            first_look=inputs.first_look.get("teacher"),
         )  # fmt: skip
     return stage
 
@@ -98,7 +100,7 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     recipe, stages = run.recipe, []
     trained = str(checkpoint.folder / "model")
     models: dict[str, tuple[str, list[Stage]]] = {"base": (recipe.student.model, []), "student": (trained, [checkpoint])}
-    if isinstance(recipe.teacher.engine, TransformersEngine):  # replayed and scripted teachers cannot be asked again
+    if evaluates_teacher(recipe):
         models["teacher"] = (recipe.teacher.model, [])
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():

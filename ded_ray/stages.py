@@ -4,6 +4,7 @@ Heavy libraries are imported inside, so that a run with nothing to do ends in a 
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import Model, Recipe, ReplayEngine, TransformersEngine, Verify
+from ded_ray.recipe import Model, OpenAIEngine, Recipe, ReplayEngine, TransformersEngine, Verify, VllmEngine
 from ded_ray.records import CHECKED, Group, Problem, read_records, to_table
 from ded_ray.run import Run, Stage, write_atomically
 from ded_ray.sources.check import check_function, check_prompts_fit
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from ded_ray.verify.plan import Answerer
 
 
+LOCAL = TransformersEngine | VllmEngine
+"""Engines that load the model themselves: its tokenizer can be asked before anything is spent."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that comes from outside, read and checked."""
@@ -34,29 +39,53 @@ class Inputs:
     problems: list[Problem]
     benchmarks: dict[str, list[Problem]]
     verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
+    first_look: dict[str, str]  # what student and teacher will be shown of the first problem, and in how many tokens
 
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
     problems = read_problems(recipe.problems)
     benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
-    verifiers = {problem.verifier for problem in [*problems, *[p for b in benchmarks.values() for p in b]]}
-    sources = {name: check_function(name, "problems.verifier") for name in sorted(verifiers)}
-    student, teacher, asked = recipe.student, recipe.teacher, [p for b in benchmarks.values() for p in b]
-    if student.measure_pass_rate:
-        check_prompts_fit(problems, student.model, student.sampling.max_tokens, "student", "student.sampling.max_tokens")
-    models = {"student": student.model}
-    if isinstance(teacher.engine, TransformersEngine):
-        check_prompts_fit(problems, teacher.model, teacher.sampling.max_tokens, "teacher", "teacher.sampling.max_tokens")
-        models["teacher"] = teacher.model
-    for knob, model in models.items():
-        check_prompts_fit(asked, model, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
-    check_judge(recipe.verify)
-    if isinstance(recipe.teacher.engine, ReplayEngine):
+    asked = [problem for benchmark in benchmarks.values() for problem in benchmark]
+    verifiers = sorted({problem.verifier for problem in [*problems, *asked]})
+    sources = {name: check_function(name, "problems.verifier") for name in verifiers}
+    first_look = {}
+    answering = {"student": recipe.student, "teacher": recipe.teacher}
+    if not recipe.student.measure_pass_rate:
+        del answering["student"]
+    for knob, who in answering.items():
+        if seen := check_answers(problems, who, knob):
+            first_look[knob] = seen
+    for knob in ("student", "teacher") if evaluates_teacher(recipe) else ("student",):
+        plain = Model(model=getattr(recipe, knob).model)  # the endpoint asks without system message and other templates
+        check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
+    if recipe.verify.judge is not None:
+        check_answers([], recipe.verify.judge, "verify.judge")
+    return Inputs(select(problems, asked), benchmarks, sources, first_look)
+
+
+def evaluates_teacher(recipe: Recipe) -> bool:
+    """Whether the teacher is measured as well: replayed, scripted and remote ones cannot be served, big ones should not."""
+    return isinstance(recipe.teacher.engine, TransformersEngine)
+
+
+def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:
+    """Raise BadInput when this model cannot answer these problems: no such model, no room, no key, no rollout.
+
+    Returns what the model will see of the first of them.
+    """
+    if isinstance(who.engine, LOCAL):
+        return check_prompts_fit(problems, who, who.sampling.max_tokens, knob, f"{knob}.sampling.max_tokens")
+    if isinstance(who.engine, ReplayEngine):
         from ded_ray.generate.replay_engine import check_covers
 
-        check_covers(recipe.teacher.engine, problems)
-    return Inputs(select(problems, asked), benchmarks, sources)
+        check_covers(who.engine, problems)
+    if isinstance(who.engine, OpenAIEngine):
+        from ded_ray.generate.engine import key_of
+
+        key_of(who)
+        return f"the endpoint counts its tokens: {who.chat.messages(problems[0].prompt)}" if problems else None
+    return None
 
 
 def write_problems(stage: Stage, problems: list[Problem]) -> None:
@@ -76,12 +105,12 @@ def kept_problems(stage: Stage) -> list[Problem]:
 
 def stream_answers(
     name: str, questions: Stage, who: Model, stages: tuple[Stage, Stage, Stage], record: type[Problem] | type[Group],
-    distil: "Callable[[Dataset], Dataset]",
+    distil: "Callable[[Dataset], Dataset]", first_look: str | None,
 ) -> None:  # fmt: skip
     """Generate -> verify -> distil as one streaming plan, each stage's rows written as they pass, then all three sealed.
 
     Starts where it must: verdicts that still fit are read, and so is every rollout that was ever paid for. `record`
-    is what `distil` makes of a group.
+    is what `distil` makes of a group; `first_look` is printed before anything is spent.
     """
     num_asked = count_problems(questions.folder)[None]
     if not num_asked:
@@ -98,6 +127,8 @@ def stream_answers(
     if verdicts.done:
         distil(ray.data.read_parquet(str(verdicts.folder))).write_parquet(str(last.begin()))
     else:
+        if first_look:
+            print(f"{name}, first prompt, {first_look}", file=sys.stderr)
         folder, quarantine = rollouts.folder if rollouts.done else rollouts.begin(keep=True), run.folder / "quarantine.jsonl"
         with (
             progress(f"{name} answers", num_asked, "problems", Watch, quarantine, max_deaths(who.engine)) as watch,
@@ -147,12 +178,6 @@ def verified(groups: "Dataset", run: Run, save_to: Path | None = None) -> "Datas
     if knobs.judge is None or make_answerer is None:
         return verify(groups, knobs, save_to)
     return judge(verify(groups, knobs), knobs.judge, make_answerer, resources, save_to)
-
-
-def check_judge(knobs: Verify) -> None:
-    """Raise BadInput for a judge whose model cannot be found: it is first asked when much has been paid for."""
-    if knobs.judge is not None and isinstance(knobs.judge.engine, TransformersEngine):
-        check_prompts_fit([], knobs.judge.model, knobs.judge.sampling.max_tokens, "verify.judge", "verify.judge.sampling")
 
 
 def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Answerer] | None, dict[str, float]]":

@@ -34,8 +34,10 @@ def show_run(run: Run) -> None:
         console.print(scores)
 
 
-def show_plan(recipe: Recipe, problems: list[Problem], benchmarks: dict[str, list[Problem]]) -> None:
-    """What a run of this recipe would do, in rows and at most how many tokens."""
+def show_plan(
+    recipe: Recipe, problems: list[Problem], benchmarks: dict[str, list[Problem]], first_look: dict[str, str]
+) -> None:
+    """What a run of this recipe would do, in rows and at most how many tokens; and what its models would be shown."""
     num_problems = sum(problem.dropped_because is None for problem in problems)
     student, teacher = recipe.student.sampling, recipe.teacher.sampling
     plan = Table(title=f"{recipe.name}: the plan (nothing is written)")
@@ -53,6 +55,8 @@ def show_plan(recipe: Recipe, problems: list[Problem], benchmarks: dict[str, lis
     for name, asked in benchmarks.items():
         plan.add_row(f"evaluate {name}", f"{_rollouts(len(asked), sampling.num_rollouts, sampling.max_tokens)}, per model")
     console.print(plan)
+    for name, seen in first_look.items():
+        print_line(f"{name}, first prompt, {seen}")
 
 
 def _rollouts(num_problems: int, num_rollouts: int, max_tokens: int) -> str:

@@ -43,7 +43,8 @@ def test_a_prompt_that_kills_three_engines_goes_to_quarantine_and_its_company_do
 def test_only_what_was_in_flight_when_it_died_is_to_blame(watch, tmp_path):
     watch.enrol("e", "here")
     for _ in range(3):
-        begin(watch, "e", POISON, OTHER)
+        if begin(watch, "e", POISON, OTHER)[POISON] == "alone":
+            watch.start_one("e", POISON, f"problem {POISON}")
         watch.finish("e", OTHER, 1, 1, 0)
         watch.enrol("e", "here")
     assert begin(watch, "e", POISON, OTHER) == {POISON: "skip", OTHER: "again"}
