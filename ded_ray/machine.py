@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ded_ray.knobs import least_and_most
-from ded_ray.recipe import Recipe, TransformersEngine, VllmEngine
+from ded_ray.recipe import Model, Recipe, TransformersEngine, VllmEngine
 
 MIN_LOGICAL_CPUS = 8
 """A local Ray hands out at least so many: logical CPUs are tickets, and every stage of a streaming plan must hold one
@@ -18,16 +18,18 @@ at the same time, or the plan waits for itself for ever."""
 
 def cpus_needed(recipe: Recipe) -> float:
     """Logical CPUs that the hungriest step of a recipe holds at once."""
-    engines = [
-        least_and_most(e.workers)[1] * e.num_cpus
-        for e in (recipe.student.engine, recipe.teacher.engine)
-        if isinstance(e, TransformersEngine | VllmEngine)
-    ]
+
+    def engines(*models: Model) -> float:
+        local = [who.engine for who in models if isinstance(who.engine, TransformersEngine | VllmEngine)]
+        return sum(least_and_most(engine.workers)[1] * engine.num_cpus for engine in local)
+
     verifying = least_and_most(recipe.verify.workers)[1] * recipe.verify.num_cpus
     judge = recipe.verify.judge
     if judge is not None:
         verifying += judge.engine.num_cpus if isinstance(judge.engine, TransformersEngine | VllmEngine) else 0.5
-    streaming = max([1.0, *engines]) + verifying + 3  # rewarding, curating, reading, writing
+    streaming = (
+        max(1.0, engines(recipe.student), engines(*recipe.teachers)) + verifying + 3
+    )  # rewarding, curating, reading, writing
     training = recipe.train.workers * recipe.train.num_cpus + 1
     serving = recipe.serve.replicas * recipe.serve.num_cpus + verifying + 2
     return max(streaming, training, serving)

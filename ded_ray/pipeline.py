@@ -14,9 +14,10 @@ from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.stages import (
     Inputs,
+    can_be_evaluated,
     evaluate_model,
-    evaluates_teacher,
     kept_problems,
+    models_of,
     read_inputs,
     stream_answers,
     train_on,
@@ -61,8 +62,8 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
     stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
         stream_answers(
-            "student", problems, recipe.student, (rollouts, verdicts, stage), Problem,
-            distil=lambda groups: questions(groups, recipe.curate), first_look=inputs.first_look.get("student"),
+            "student", problems, [recipe.student], (rollouts, verdicts, stage), Problem,
+            distil=lambda groups: questions(groups, recipe.curate), first_look=inputs.first_looks("student"),
         )  # fmt: skip
     return stage
 
@@ -73,14 +74,14 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
     from ded_ray.verify.plan import reward
 
     recipe = run.recipe
-    rollouts = run.stage("teacher_rollouts", [identity(recipe.teacher, recipe.seed)], [questions])
+    rollouts = run.stage("teacher_rollouts", [identity(teacher, recipe.seed) for teacher in recipe.teachers], [questions])
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     stage = run.stage("curated", [recipe.rewards, recipe.curate, recipe.student.model], [verdicts])
     if not stage.done:
         stream_answers(
-            "teacher", questions, recipe.teacher, (rollouts, verdicts, stage), Group,
+            "teacher", questions, recipe.teachers, (rollouts, verdicts, stage), Group,
             distil=lambda groups: curate(reward(groups, recipe.rewards), recipe.curate, recipe.student.model),
-            first_look=inputs.first_look.get("teacher"),
+            first_look=inputs.first_looks("teacher"),
         )  # fmt: skip
     return stage
 
@@ -100,8 +101,9 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     recipe, stages = run.recipe, []
     trained = str(checkpoint.folder / "model")
     models: dict[str, tuple[str, list[Stage]]] = {"base": (recipe.student.model, []), "student": (trained, [checkpoint])}
-    if evaluates_teacher(recipe):
-        models["teacher"] = (recipe.teacher.model, [])
+    for name, who in models_of(recipe).items():
+        if name != "student" and can_be_evaluated(who):
+            models[name] = (who.model, [])
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():
         known_by = "" if made_from else model  # the student's folder may move; its checkpoint stage says what it is

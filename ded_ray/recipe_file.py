@@ -34,7 +34,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise BadInput(f"{path}: {_first_error(error)}") from error
+        raise BadInput(f"{path}: {_first_error(error, raw)}") from error
 
 
 def grade_knobs(verifier: str = "math", overrides: list[str] | None = None) -> Grade:
@@ -65,20 +65,30 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
 
 
 def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make every `path`, and every `model` that is a folder, absolute, in place: a run goes on from anywhere."""
+    """Make every path, and every `model` that is a folder, absolute, in place: a run goes on from anywhere."""
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(value, str) and (key == "path" or (key == "model" and (folder / value).is_dir())):
+        if isinstance(value, str) and _is_path(key, value, folder):
             node[key] = str((folder / value).resolve())
         elif isinstance(value, dict | list):
             _resolve_paths(value, folder)
 
 
-def _first_error(error: ValidationError) -> str:
+def _is_path(key: str | int, value: str, folder: Path) -> bool:
+    return (
+        key in {"path", "lora"}
+        or (key == "model" and (folder / value).is_dir())
+        or (key == "template" and value.endswith(".jinja"))
+    )
+
+
+def _first_error(error: ValidationError, raw: Any = None) -> str:
     """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
     first = error.errors()[0]
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
     tags = {"tiny", "file", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
+    if isinstance(raw, dict) and "teacher" in raw:
+        knob = knob.replace("teachers.0", "teacher", 1)
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")

@@ -6,7 +6,8 @@ Heavy libraries are imported inside, so that a run with nothing to do ends in a 
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,11 @@ class Inputs:
     problems: list[Problem]
     benchmarks: dict[str, list[Problem]]
     verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
-    first_look: dict[str, str]  # what student and teacher will be shown of the first problem, and in how many tokens
+    first_look: dict[str, str]  # what each model will be shown of the first problem, and in how many tokens
+
+    def first_looks(self, of: str) -> list[str]:
+        """The lines to print before the student, or the teachers, are asked."""
+        return [f"{name}, first prompt, {seen}" for name, seen in self.first_look.items() if name.startswith(of)]
 
 
 def read_inputs(recipe: Recipe) -> Inputs:
@@ -50,23 +55,30 @@ def read_inputs(recipe: Recipe) -> Inputs:
     verifiers = sorted({problem.verifier for problem in [*problems, *asked]})
     sources = {name: check_function(name, "problems.verifier") for name in verifiers}
     first_look = {}
-    answering = {"student": recipe.student, "teacher": recipe.teacher}
-    if not recipe.student.measure_pass_rate:
-        del answering["student"]
-    for knob, who in answering.items():
+    for knob, who in models_of(recipe).items():
+        if knob == "student" and not recipe.student.measure_pass_rate:
+            continue
         if seen := check_answers(problems, who, knob):
             first_look[knob] = seen
-    for knob in ("student", "teacher") if evaluates_teacher(recipe) else ("student",):
-        plain = Model(model=getattr(recipe, knob).model)  # the endpoint asks without system message and other templates
-        check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
+    for knob, who in models_of(recipe).items():
+        if knob == "student" or can_be_evaluated(who):
+            plain = Model(model=who.model)  # the endpoint asks without system message and other templates
+            check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
     return Inputs(select(problems, asked), benchmarks, sources, first_look)
 
 
-def evaluates_teacher(recipe: Recipe) -> bool:
-    """Whether the teacher is measured as well: replayed, scripted and remote ones cannot be served, big ones should not."""
-    return isinstance(recipe.teacher.engine, TransformersEngine)
+def models_of(recipe: Recipe) -> dict[str, Model]:
+    """The student and its teachers by what a recipe and a run call them: student; teacher, or teachers.0, teachers.1, ..."""
+    several = len(recipe.teachers) > 1
+    teachers = {f"teachers.{i}" if several else "teacher": who for i, who in enumerate(recipe.teachers)}
+    return {"student": recipe.student, **teachers}
+
+
+def can_be_evaluated(teacher: Model) -> bool:
+    """Replayed, scripted and remote teachers cannot be served here, and those that need vLLM are too big to."""
+    return isinstance(teacher.engine, TransformersEngine)
 
 
 def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:
@@ -104,15 +116,15 @@ def kept_problems(stage: Stage) -> list[Problem]:
 
 
 def stream_answers(
-    name: str, questions: Stage, who: Model, stages: tuple[Stage, Stage, Stage], record: type[Problem] | type[Group],
-    distil: "Callable[[Dataset], Dataset]", first_look: str | None,
+    name: str, questions: Stage, models: Sequence[Model], stages: tuple[Stage, Stage, Stage],
+    record: type[Problem] | type[Group], distil: "Callable[[Dataset], Dataset]", first_look: Iterable[str],
 ) -> None:  # fmt: skip
     """Generate -> verify -> distil as one streaming plan, each stage's rows written as they pass, then all three sealed.
 
-    Starts where it must: verdicts that still fit are read, and so is every rollout that was ever paid for. `record`
-    is what `distil` makes of a group; `first_look` is printed before anything is spent.
+    Every model answers every question. Starts where it must: verdicts that still fit are read, and so is every rollout
+    that was ever paid for. `record` is what `distil` makes of a group; `first_look` is printed before anything is spent.
     """
-    num_asked = count_problems(questions.folder)[None]
+    num_asked = count_problems(questions.folder)[None] * len(models)
     if not num_asked:
         raise BadInput(f"{name}: no problem is left to answer; the ledger says why; loosen curate.compress")
     rollouts, verdicts, last = stages
@@ -123,22 +135,31 @@ def stream_answers(
     from ded_ray.generate.plan import answering
     from ded_ray.generate.watch import Watch, max_deaths
     from ded_ray.progress import progress
+    from ded_ray.verify.plan import Settled
 
     if verdicts.done:
         distil(ray.data.read_parquet(str(verdicts.folder))).write_parquet(str(last.begin()))
     else:
-        if first_look:
-            print(f"{name}, first prompt, {first_look}", file=sys.stderr)
+        for line in first_look:
+            print(line, file=sys.stderr)
         folder, quarantine = rollouts.folder if rollouts.done else rollouts.begin(keep=True), run.folder / "quarantine.jsonl"
-        with (
-            progress(f"{name} answers", num_asked, "problems", Watch, quarantine, max_deaths(who.engine)) as watch,
-            answering(questions.folder, who, run.recipe.seed, folder, quarantine, watch) as groups,
-        ):
-            distil(verified(groups, run, save_to=verdicts.begin())).write_parquet(str(last.begin()))
+        deaths = sum(max_deaths(who.engine) for who in models)
+        settled = partial(Settled, run.recipe.verify)
+        with progress(f"{name} answers", num_asked, "groups", Watch, quarantine, deaths) as watch, ExitStack() as open_plans:
+            groups = [
+                open_plans.enter_context(
+                    answering(questions.folder, who, run.recipe.seed, folder, quarantine, watch, settled)
+                )
+                for who in models
+            ]
+            together = groups[0].union(*groups[1:]) if len(groups) > 1 else groups[0]
+            distil(verified(together, run, save_to=verdicts.begin())).write_parquet(str(last.begin()))
 
     num_groups, _, counts = count_rollouts(rollouts_of_folder(verdicts.folder))
     if not rollouts.done:
         made = {key: counts[key] for key in ("num_rollouts", "num_tokens")}
+        if any(who.sampling.adaptive for who in models):
+            made["num_rollouts_if_fixed"] = sum(who.sampling.num_rollouts for who in models) * num_asked // len(models)
         rollouts.seal("groups", num_asked, +Counter(quarantined=num_asked - num_groups), num_groups, **made)
     if not verdicts.done:
         verdicts.seal("groups", num_groups, Counter(), num_groups, **counts)

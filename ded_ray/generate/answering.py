@@ -3,7 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,29 @@ def group_id(problem: Problem, identity: str) -> str:
 
 class Answering:
     """`watch` is the handle of a Watch actor, `key` that of an endpoint; `saved` are groups that it need not make again,
-    for those who do not know beforehand what they will ask."""
+    for those who do not know beforehand what they will ask. With adaptive sampling `make_settled` makes what says of a
+    group, after each round, whether its verdicts are all the same."""
 
-    def __init__(self, who: Model, seed: int, save_to: Path, watch: Any, key: SecretStr, saved: Saved | None = None) -> None:
+    def __init__(
+        self,
+        who: Model,
+        seed: int,
+        save_to: Path,
+        watch: Any,
+        key: SecretStr,
+        make_settled: Callable[[], Callable[[Group], bool]],
+        saved: Saved | None = None,
+    ) -> None:
         self._who, self._seed, self._save_to, self._watch, self._saved = who, seed, save_to, watch, saved
         self._identity, self._saver = identity(who, seed), Saver(save_to)
         self._engine = make_engine(who, save_to, key)
         context = ray.get_runtime_context()
         self._name = context.get_actor_id() or ""
         ray.get(watch.enrol.remote(self._name, f"node {context.get_node_id()[:8]}, process {os.getpid()}"))
-        self._one_suspect: asyncio.Lock | None = None
+        self._make_settled = make_settled
+        self._settled: Callable[[Group], bool] | None = None
+        self._one_suspect, self._settling = asyncio.Lock(), asyncio.Lock()
+        self._beating: asyncio.Task[None] | None = None
         self._num_calls = 0
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
@@ -62,8 +76,7 @@ class Answering:
         raise why
 
     async def _answer(self, problems: list[Problem]) -> list[Group]:
-        if self._one_suspect is None:
-            self._one_suspect = asyncio.Lock()
+        if self._beating is None:
             self._beating = asyncio.create_task(self._beat())
         by_id = {group_id(problem, self._identity): problem for problem in problems}
         groups = self._saved.read(by_id) if self._saved else []
@@ -90,19 +103,38 @@ class Answering:
         return Request(self._who.chat.messages(problem.prompt), self._who.sampling, seed, problem)
 
     async def _made(self, requests: list[Request]) -> AsyncIterator[Group]:
-        if not requests:
-            return
-        async for request, rollouts in self._answers(requests):
-            problem = request.problem
-            assert problem is not None
-            name = group_id(problem, self._identity)
-            if isinstance(rollouts, Refusal):
-                await self._watch.refuse.remote(self._name, name, rollouts.reason)
-                continue
-            group = Group.of(problem, name, self._who.model, rollouts)
-            await asyncio.to_thread(self._saver.save, [group])
-            await self._report(group)
-            yield group
+        """Groups as they are complete and saved; with adaptive sampling those that are settled go on to no further round."""
+        rounds = self._who.sampling.rounds
+        rollouts: dict[int, list[Rollout]] = {request.seed: [] for request in requests}
+        for number, count in enumerate(rounds):
+            asked = {request.seed + sum(rounds[:number]): request for request in requests}
+            sampling = self._who.sampling.model_copy(update={"num_rollouts": count})
+            requests = []
+            async for part, answer in self._answers([replace(r, seed=s, sampling=sampling) for s, r in asked.items()]):
+                request = asked[part.seed]
+                so_far = rollouts[request.seed]
+                group = self._group(request, so_far)
+                if isinstance(answer, Refusal) and not so_far:
+                    await self._watch.refuse.remote(self._name, group.group_id, answer.reason)
+                    continue
+                if not isinstance(answer, Refusal):
+                    so_far += [replace(rollout, index=rollout.index + len(so_far)) for rollout in answer]
+                    if number + 1 < len(rounds) and not await self._is_settled(group):
+                        requests.append(request)
+                        continue
+                await asyncio.to_thread(self._saver.save, [group])
+                await self._report(group)
+                yield group
+
+    def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
+        problem = request.problem
+        assert problem is not None
+        return Group.of(problem, group_id(problem, self._identity), self._who.model, rollouts)
+
+    async def _is_settled(self, group: Group) -> bool:
+        async with self._settling:
+            self._settled = self._settled or self._make_settled()
+            return await asyncio.to_thread(self._settled, group)
 
     async def _answers(self, requests: list[Request]) -> AsyncIterator[Answer]:
         answers = self._engine.generate(requests)
@@ -132,7 +164,7 @@ class Asking:
 
     def __init__(self, who: Model, seed: int, save_to: Path, quarantine: Path, key: SecretStr, saved: Saved) -> None:
         watch = ray.remote(num_cpus=0)(Watch).remote(quarantine, max_deaths(who.engine))
-        self._answering = Answering(who, seed, save_to, watch, key, saved)
+        self._answering = Answering(who, seed, save_to, watch, key, lambda: lambda _: True, saved)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 

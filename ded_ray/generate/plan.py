@@ -5,7 +5,7 @@ paid for is never made again. Only ids are ever in the driver's memory, 8 bytes 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,20 @@ KEPT = pads.field("dropped_because").is_null()
 
 
 @contextmanager
-def answering(problems: Path, who: Model, seed: int, save_to: Path, quarantine: Path, watch: Any) -> Iterator[Dataset]:
+def answering(
+    problems: Path,
+    who: Model,
+    seed: int,
+    save_to: Path,
+    quarantine: Path,
+    watch: Any,
+    make_settled: Callable[[], Callable[[Group], bool]] = lambda: lambda _: True,
+) -> Iterator[Dataset]:
     """One group for each problem of a folder of Parquet files that was not dropped. Lazy, while the block runs.
 
     Raises Stopped for a run that cannot go on: a cap is reached, an endpoint refuses the key, engines die.
     Those that `save_to` holds are read, those in quarantine left out, the others generated and saved there. `watch` is
-    the handle of a Watch actor.
+    the handle of a Watch actor; `make_settled` is for adaptive sampling, see Answering.
     """
     made_by = identity(who, seed)
     saved, refused = settle(save_to), [as_number(name) for name in read_quarantine(quarantine)]
@@ -50,7 +58,8 @@ def answering(problems: Path, who: Model, seed: int, save_to: Path, quarantine: 
     if found.any():
         parts.append(_read(problems, made_by, saved.files_of(wanted[found])))
     if len(missing):
-        parts.append(_generate(problems, missing, who, seed, save_to, watch, placed))
+        arguments = (who, seed, save_to, watch, key_of(who), make_settled)
+        parts.append(_generate(problems, missing, arguments, placed))
     if not parts:
         raise Stopped(f"every problem is in quarantine; {quarantine} says why, and each line that you delete is asked again")
     try:
@@ -107,9 +116,9 @@ def as_of_today(table: pa.Table, today: list[Any]) -> pa.Table:
     return to_table(kept, Group)
 
 
-def _generate(
-    problems: Path, missing: np.ndarray, who: Model, seed: int, save_to: Path, watch: Any, placed: list[PlacementGroup]
-) -> Dataset:
+def _generate(problems: Path, missing: np.ndarray, arguments: tuple[Any, ...], placed: list[PlacementGroup]) -> Dataset:
+    """`arguments` are those of Answering."""
+    who, seed = arguments[:2]
     engine = who.engine
     batch_size = 64 if isinstance(engine, ReplayEngine) else 1 if isinstance(engine, OpenAIEngine) else engine.batch_size
     workers = 1 if isinstance(engine, ReplayEngine | OpenAIEngine) else engine.workers
@@ -123,7 +132,7 @@ def _generate(
     )
     return blocks.map_batches(
         Answering,
-        fn_constructor_args=(who, seed, save_to, watch, key_of(who)),
+        fn_constructor_args=arguments,
         batch_size=batch_size,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
@@ -146,7 +155,7 @@ def _batches_at_once(who: Model) -> int:
     engine = who.engine
     if isinstance(engine, VllmEngine):
         completions = engine.in_flight * engine.max_num_seqs
-        return math.ceil(completions / who.sampling.num_rollouts / engine.batch_size)
+        return math.ceil(completions / who.sampling.rounds[0] / engine.batch_size)
     return engine.in_flight if isinstance(engine, OpenAIEngine) else 1
 
 

@@ -6,7 +6,7 @@ Where a paper is silent, the default is our choice and says so. DED is arXiv 250
 from ded_ray.recipe.curate import Compress, Curate, Diversity, Quality, Weights
 from ded_ray.recipe.engines import Engine, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.recipe.evaluate import Benchmark, Evaluate, Serve
-from ded_ray.recipe.generate import Chat, Model, Sampling, Student, Teacher
+from ded_ray.recipe.generate import Adaptive, Chat, Model, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
 from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
@@ -15,6 +15,7 @@ from ded_ray.recipe.train import Ddp, DeepSpeed, Train
 from ded_ray.recipe.verify import Code, Container, Judge, Verify
 
 __all__ = [
+    "Adaptive",
     "Benchmark",
     "Chat",
     "Code",

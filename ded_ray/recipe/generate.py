@@ -9,6 +9,18 @@ from ded_ray.knobs import Knobs
 from ded_ray.recipe.engines import Engine, TransformersEngine
 
 
+class Adaptive(Knobs):
+    """Rollouts in rounds: a group is settled when all that could be checked are correct, or all wrong; only the mixed ones,
+    which have something to tell right from wrong by, go on. Our own rule: neither paper samples so."""
+
+    first: Annotated[int, Field(ge=2)] = 4
+    """Rollouts of the first round."""
+    step: PositiveInt = 4
+    """Of each further one."""
+    at_most: PositiveInt = 16
+    """Of a group that stays mixed: what the settled ones save may be spent here."""
+
+
 class Sampling(Knobs):
     """How a model answers. Changing any of this makes other rollouts, so it is a part of every group's identity."""
 
@@ -18,6 +30,20 @@ class Sampling(Knobs):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: PositiveInt = 512
     """Longer completions are cut off, and named `truncated`."""
+    adaptive: Adaptive | None = None
+    """Set: rounds instead of num_rollouts, which is then only what the saving is measured by."""
+
+    @property
+    def rounds(self) -> list[int]:
+        """Rollouts of each round, when no group is settled before the last."""
+        if self.adaptive is None:
+            return [self.num_rollouts]
+        starts = range(self.adaptive.first, self.adaptive.at_most, self.adaptive.step)
+        return [self.adaptive.first, *[min(self.adaptive.step, self.adaptive.at_most - start) for start in starts]]
+
+    @property
+    def most_rollouts(self) -> int:
+        return sum(self.rounds)
 
 
 class Chat(Knobs):

@@ -1,6 +1,8 @@
 """The recipe: all knobs of one run. Rules that concern several parts are checked here."""
 
-from pydantic import model_validator
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from ded_ray.knobs import Knobs
 from ded_ray.recipe.curate import Curate
@@ -19,13 +21,23 @@ class Recipe(Knobs):
     """Seeds sampling, training order and bootstrap."""
     problems: Problems
     student: Student
-    teacher: Teacher
+    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
+    """Each answers every question; `teacher: {...}` is short for a list of one."""
     verify: Verify = Verify()
     rewards: Rewards = Rewards()
     curate: Curate = Curate()
     train: Train = Train()
     serve: Serve = Serve()
     evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_teacher(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "teacher" not in raw:
+            return raw
+        if "teachers" in raw:
+            raise ValueError("teacher: give either teacher or teachers")
+        return {"teachers" if name == "teacher" else name: [v] if name == "teacher" else v for name, v in raw.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -34,7 +46,7 @@ class Recipe(Knobs):
             raise ValueError("evaluate.benchmarks: each needs a name of its own")
         if isinstance(self.student.engine, ReplayEngine):
             raise ValueError("student.engine: the student answers itself, it cannot be replayed")
-        if isinstance(self.teacher.engine, ReplayEngine) and self.rewards.needs_token_counts:
+        if any(isinstance(t.engine, ReplayEngine) for t in self.teachers) and self.rewards.needs_token_counts:
             raise ValueError("rewards: length and truncation.soft_tokens need token counts; replayed rollouts have none")
         if self.train.batch_size % self.train.workers:
             raise ValueError("train.batch_size: must be a multiple of train.workers")

@@ -39,15 +39,18 @@ def show_plan(
 ) -> None:
     """What a run of this recipe would do, in rows and at most how many tokens; and what its models would be shown."""
     num_problems = sum(problem.dropped_because is None for problem in problems)
-    student, teacher = recipe.student.sampling, recipe.teacher.sampling
+    student = recipe.student.sampling
     plan = Table(title=f"{recipe.name}: the plan (nothing is written)")
     for heading in ("stage", "at most"):
         plan.add_column(heading)
     plan.add_row("problems", f"{num_problems} of {len(problems)}")
     if recipe.student.measure_pass_rate:
         plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
-    plan.add_row("teacher answers", _rollouts(num_problems, teacher.num_rollouts, teacher.max_tokens))
-    kept = min(recipe.curate.diversity.num_kept or teacher.num_rollouts, teacher.num_rollouts)
+    kept = 0
+    for teacher in recipe.teachers:
+        sampling = teacher.sampling
+        plan.add_row(f"{teacher.model} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
+        kept += min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
     plan.add_row(
         "train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
     )

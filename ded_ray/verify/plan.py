@@ -78,6 +78,17 @@ class Verifying:
         return _written([self.verify_group(Group.from_row(row)) for row in batch.to_pylist()], self._save_to)
 
 
+class Settled:
+    """Says of a group whether all that could be checked of it is correct, or all of it is not. Leaves no verdicts."""
+
+    def __init__(self, knobs: Verify) -> None:
+        self._verifying = Verifying(knobs)
+
+    def __call__(self, group: Group) -> bool:
+        checked = self._verifying.verify_group(Group.from_row(group.to_row())).checked
+        return len({rollout.status == "correct" for rollout in checked}) == 1
+
+
 class Answerer(Protocol):
     """Asks a model: one group per problem, in any order. What generates is handed in; rooms do not import each other."""
 

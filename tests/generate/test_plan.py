@@ -1,23 +1,27 @@
+from functools import partial
+
 import pyarrow.parquet as pq
 import ray
+from ray.util.placement_group import remove_placement_group
 
 from ded_ray.generate.answering import group_id
 from ded_ray.generate.engine import identity
-from ded_ray.generate.plan import answering
+from ded_ray.generate.plan import _bundles, answering, engine_resources
 from ded_ray.generate.watch import Watch
-from ded_ray.recipe import Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher
+from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Verify, VllmEngine
 from ded_ray.records import Group, Problem, read_records, to_table, write_part
 from ded_ray.tiny.problems import make_problems
+from ded_ray.verify.plan import Settled
 
 TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=2), sampling=Sampling(num_rollouts=3))
 
 
-def answered(problems, folder, who=TEACHER):
+def answered(problems, folder, who=TEACHER, *settled):
     """(groups, how many rollouts were really generated)"""
     watch = ray.remote(Watch).remote(folder / "quarantine.jsonl", 3)
-    (folder / "problems").mkdir(exist_ok=True)
+    (folder / "problems").mkdir(parents=True, exist_ok=True)
     pq.write_table(to_table(problems, Problem), folder / "problems" / "p.parquet")
-    with answering(folder / "problems", who, 0, folder / "groups", folder / "quarantine.jsonl", watch) as groups:
+    with answering(folder / "problems", who, 0, folder / "groups", folder / "quarantine.jsonl", watch, *settled) as groups:
         rows = [Group.from_row(row) for row in groups.take_all()]
     return sorted(rows, key=lambda g: g.group_id), ray.get(watch.read.remote()).get("rollouts", 0)
 
@@ -79,3 +83,36 @@ def test_groups_that_a_dying_actor_doubled_are_single_again(ray_cluster, tmp_pat
     again, num_made = answered(problems, tmp_path)
     assert (again, num_made) == (groups, 0)
     assert len(list(read_records(tmp_path / "groups", Group))) == 8
+
+
+def test_adaptive_sampling_goes_on_only_where_a_group_is_mixed(ray_cluster, tmp_path):
+    problems = make_problems("chain", 60, (3, 6), 0)
+    adaptive = Adaptive(first=2, step=3, at_most=6)
+    engine = ScriptedEngine(batch_size=4, error_rate=0.3)
+    who = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=6, adaptive=adaptive))
+    groups, num_made = answered(problems, tmp_path, who, partial(Settled, Verify()))
+    assert who.sampling.rounds == [2, 3, 1]
+    right = [[f"boxed{{{g.answer}}}" in r.completion for r in g.rollouts] for g in groups]
+    for each in right:
+        settled_at = next((n for n in (2, 5) if len(set(each[:n])) == 1), 6)
+        assert len(each) == settled_at
+    assert {len(each) for each in right} >= {2, 6}
+    assert num_made == sum(map(len, right))
+    fixed = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=6))
+    whole = {g.problem_id: g.rollouts for g in answered(problems, tmp_path / "fixed", fixed)[0]}
+    for group in groups:
+        assert group.rollouts == whole[group.problem_id][: len(group.rollouts)], "the same streams as without rounds"
+
+
+def test_several_gpus_are_bundles_of_a_placement_group(ray_cluster):
+    """No GPU is here to take them: what is asked for is looked at, and that it is given back."""
+    placed = []
+    engine = VllmEngine(tensor_parallel=2, pipeline_parallel=2, num_cpus=0.5)
+    options = _bundles(engine, placed)()
+    [group] = placed
+    assert group.bundle_specs == [{"GPU": 1, "CPU": 0.5}] * 4
+    assert options["scheduling_strategy"].placement_group_capture_child_tasks
+    assert engine_resources(engine) == {"num_cpus": 0.5, "num_gpus": 0}
+    assert engine_resources(VllmEngine()) == {"num_cpus": 1, "num_gpus": 1}
+    assert _bundles(VllmEngine(), placed) is None
+    remove_placement_group(group)
