@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,28 @@ def test_replay_of_real_rollouts_end_to_end(ray_cluster: str, tmp_path: Path) ->
         assert line["rows_in"] == line["rows_kept"] + sum(line["dropped"].values())
     assert (tmp_path / "out" / "report.html").exists()
     assert json.loads((tmp_path / "out" / "scores.json").read_text())[0]["benchmark"] == "gsm8k_train_sample"
+
+
+def test_the_gpu_recipe_can_be_planned(tmp_path):
+    """With the tiny models in the place of those that would have to be fetched."""
+    shutil.copy(PROJECT / "jobs" / "recipes" / "vllm_8gpu.yaml", tmp_path)
+    for name in ("problems", "held_out"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"prompt": "Reverse: 12 ({name})", "answer": "21"}}\n')
+    models = {"student.model": "tiny/student", "teachers.0.model": "tiny/careful", "teachers.1.model": "tiny/terse",
+              "evaluate.sampling.max_tokens": "64"}  # fmt: skip
+    overrides = [f"--set={knob}={value}" for knob, value in models.items()]
+    plan = run_cli("run", tmp_path / "vllm_8gpu.yaml", "--out", tmp_path / "out", "--dry-run", *overrides).stdout
+    assert "teachers.0, first prompt, 24 tokens: '<|user|>Reverse: 12 (problems)<|end|><|assistant|>'" in plan
+    assert "131072 tokens" in plan
+    assert not (tmp_path / "out").exists()
+
+
+def test_chaos_in_short():
+    """One engine, one driver and one machine are killed; see the benchmark for twenty."""
+    command = [sys.executable, "-m", "jobs.bench.chaos", "--kills=3", "--problems=250"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, cwd=PROJECT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["kills"] == {"engine": 1, "driver": 1, "node": 1}
+    assert (found["groups"], found["handed_on"]) == (250, 250)
+    assert (found["missing"], found["doubled"], found["different"], found["quarantined"]) == (0, 0, 0, 0)

@@ -33,7 +33,7 @@ def evaluated(tmp_path, monkeypatch):
         if not checkpoint.done:
             checkpoint.begin()
             checkpoint.seal("examples", 0, Counter(), 0)
-        pipeline.evaluate(run, Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, {}), checkpoint)
+        pipeline.evaluate(run, Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, {}, {}), checkpoint)
         return list(asked)
 
     return evaluate

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from ded_ray.generate.engine import Answer, Refusal, Request, group_seed, identity, make_engine
 from ded_ray.generate.saved import Saved, Saver, find
-from ded_ray.generate.watch import BEAT_SECONDS, Watch, max_deaths
+from ded_ray.generate.watch import BEAT_SECONDS, Finished, Watch, max_deaths
 from ded_ray.knobs import Stopped
 from ded_ray.recipe import Model
 from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table
@@ -80,51 +80,58 @@ class Answering:
             self._beating = asyncio.create_task(self._beat())
         by_id = {group_id(problem, self._identity): problem for problem in problems}
         groups = self._saved.read(by_id) if self._saved else []
-        asked = {name: by_id[name].problem_id for name in by_id.keys() - {group.group_id for group in groups}}
+        known = {group.group_id for group in groups}
+        asked = {name: problem.problem_id for name, problem in by_id.items() if name not in known}
         if not asked:
             return groups
         orders, since = await self._watch.begin.remote(self._name, asked)
         begun_before = {name for name, order in orders.items() if order in {"again", "alone"}}
         if begun_before:
-            for name, group in (await asyncio.to_thread(find, self._save_to, begun_before, since)).items():
-                groups.append(group)
-                await self._report(group)
-                del orders[name]
+            found = await asyncio.to_thread(find, self._save_to, begun_before, since)
+            self._report(list(found.values()))
+            groups += found.values()
+            orders = {name: order for name, order in orders.items() if name not in found}
         requests = [self._request(by_id[name]) for name, order in orders.items() if order in {"make", "again"}]
-        groups += [group async for group in self._made(requests)]
+        groups += await self._made(requests)
         for name in (name for name, order in orders.items() if order == "alone"):
             async with self._one_suspect:
                 await self._watch.start_one.remote(self._name, name, by_id[name].problem_id)
-                groups += [group async for group in self._made([self._request(by_id[name])])]
+                groups += await self._made([self._request(by_id[name])])
         return groups
 
     def _request(self, problem: Problem) -> Request:
         seed = group_seed(self._seed, problem.problem_id, self._who.model)
         return Request(self._who.chat.messages(problem.prompt), self._who.sampling, seed, problem)
 
-    async def _made(self, requests: list[Request]) -> AsyncIterator[Group]:
-        """Groups as they are complete and saved; with adaptive sampling those that are settled go on to no further round."""
+    async def _made(self, requests: list[Request]) -> list[Group]:
+        """Ask, save and report; with adaptive sampling in rounds, of which a settled group goes on to no further."""
+        groups: list[Group] = []
         rounds = self._who.sampling.rounds
         rollouts: dict[int, list[Rollout]] = {request.seed: [] for request in requests}
         for number, count in enumerate(rounds):
             asked = {request.seed + sum(rounds[:number]): request for request in requests}
             sampling = self._who.sampling.model_copy(update={"num_rollouts": count})
             requests = []
-            async for part, answer in self._answers([replace(r, seed=s, sampling=sampling) for s, r in asked.items()]):
-                request = asked[part.seed]
-                so_far = rollouts[request.seed]
-                group = self._group(request, so_far)
-                if isinstance(answer, Refusal) and not so_far:
-                    await self._watch.refuse.remote(self._name, group.group_id, answer.reason)
-                    continue
-                if not isinstance(answer, Refusal):
-                    so_far += [replace(rollout, index=rollout.index + len(so_far)) for rollout in answer]
-                    if number + 1 < len(rounds) and not await self._is_settled(group):
-                        requests.append(request)
+            parts = [replace(request, seed=seed, sampling=sampling) for seed, request in asked.items()]
+            async for answers in self._answers(parts):
+                complete = []
+                for part, answer in answers:
+                    request = asked[part.seed]
+                    so_far = rollouts[request.seed]
+                    group = self._group(request, so_far)
+                    if isinstance(answer, Refusal) and not so_far:
+                        await self._watch.refuse.remote(self._name, group.group_id, answer.reason)
                         continue
-                await asyncio.to_thread(self._saver.save, [group])
-                await self._report(group)
-                yield group
+                    if not isinstance(answer, Refusal):
+                        so_far += [replace(rollout, index=rollout.index + len(so_far)) for rollout in answer]
+                        if number + 1 < len(rounds) and not await self._is_settled(group):
+                            requests.append(request)
+                            continue
+                    complete.append(group)
+                await asyncio.to_thread(self._saver.save, complete)
+                self._report(complete)
+                groups += complete
+        return groups
 
     def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
         problem = request.problem
@@ -136,19 +143,17 @@ class Answering:
             self._settled = self._settled or self._make_settled()
             return await asyncio.to_thread(self._settled, group)
 
-    async def _answers(self, requests: list[Request]) -> AsyncIterator[Answer]:
+    async def _answers(self, requests: list[Request]) -> AsyncIterator[list[Answer]]:
+        """Those that are there at the same time, together."""
         answers = self._engine.generate(requests)
         if isinstance(answers, AsyncIterator):
             async for answer in answers:
-                yield answer
+                yield [answer]
         else:
-            for answer in await asyncio.to_thread(list, answers):
-                yield answer
+            yield await asyncio.to_thread(list, answers)
 
-    async def _report(self, group: Group) -> None:
-        rollouts: list[Rollout] = group.rollouts
-        self._watch.finish.remote(self._name, group.group_id, len(rollouts), sum(r.num_tokens for r in rollouts),
-                                  sum(r.finish_reason == "length" for r in rollouts))  # fmt: skip
+    def _report(self, groups: list[Group]) -> None:
+        self._watch.finish.remote(self._name, {group.group_id: Finished.of(group) for group in groups})
 
     async def _beat(self) -> None:
         while True:

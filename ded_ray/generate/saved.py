@@ -61,6 +61,8 @@ class Saver:
     def save(self, groups: list[Group]) -> None:
         """When this returns the groups outlive the process, and on a shared file system the machine."""
         with self._lock:
+            if not groups:
+                return
             self._waiting += groups
             if len(self._waiting) >= GROUPS_PER_PART:
                 write_part(self._folder, to_table(self._waiting, Group))

@@ -7,12 +7,13 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ded_ray.generate.saved import Ids, as_number
 from ded_ray.knobs import Stopped
 from ded_ray.progress import Counts
 from ded_ray.recipe import Engine, VllmEngine
+from ded_ray.records import Group
 
 DEATHS_TO_QUARANTINE = 3
 """A prompt that was in flight when so many engines died is not asked again."""
@@ -37,6 +38,20 @@ class EngineState:
     where: str
     beat: float
     in_flight: dict[str, tuple[str, float]] = field(default_factory=dict)  # group id -> (problem id, since when)
+
+
+class Finished(NamedTuple):
+    """What is counted of a group."""
+
+    rollouts: int
+    tokens: int
+    cut_off: int
+
+    @classmethod
+    def of(cls, group: Group) -> "Finished":
+        rollouts = group.rollouts
+        cut_off = sum(rollout.finish_reason == "length" for rollout in rollouts)
+        return cls(len(rollouts), sum(rollout.num_tokens for rollout in rollouts), cut_off)
 
 
 @dataclass
@@ -107,11 +122,13 @@ class Watch(Counts):
             return "alone" if suspect.num_deaths >= DEATHS_TO_QUARANTINE - 1 else "again"
         return "again" if as_number(name) in self._finished else "make"
 
-    def finish(self, engine: str, name: str, num_rollouts: int, num_tokens: int, num_cut_off: int) -> None:
-        self._forget(engine, name)
-        if as_number(name) not in self._finished:
-            self._finished.add(as_number(name))
-            self.add(done=1, groups=1, rollouts=num_rollouts, tokens=num_tokens, cut_off=num_cut_off)
+    def finish(self, engine: str, groups: dict[str, Finished]) -> None:
+        """These are complete and saved (by group id)."""
+        for name, group in groups.items():
+            self._forget(engine, name)
+            if as_number(name) not in self._finished:
+                self._finished.add(as_number(name))
+                self.add(done=1, groups=1, rollouts=group.rollouts, tokens=group.tokens, cut_off=group.cut_off)
 
     def refuse(self, engine: str, name: str, reason: str) -> None:
         """The engine cannot answer this one, and says why."""

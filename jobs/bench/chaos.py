@@ -141,7 +141,8 @@ def main() -> None:
         drive(arguments.drive)
         return
     rng = random.Random(arguments.seed)
-    kills = [rng.choice(KINDS) for _ in range(arguments.kills)]
+    kills = [KINDS[i % len(KINDS)] for i in range(arguments.kills)]
+    rng.shuffle(kills)
     print(json.dumps(chaos(arguments.problems, kills, arguments.seed, (0.5, 3))))
 
 

@@ -1,9 +1,9 @@
 """Many prompts through generate -> verify -> write with the scripted engine: `python -m jobs.bench.scale`.
 
-A million prompts (`--problems`), eight rollouts each. Says the driver's peak memory, the time per rollout, when the first verdict was there and when
-the last group was made (no stage waits for another to end), and the memory of ten million saved ids. `--nodes 1,2,4`
-repeats a smaller form on simulated nodes of this one machine: they share its cores, so that what they show is what more
-nodes cost, not what they bring.
+A million prompts (`--problems`), eight rollouts each. Says the driver's peak memory, the time per rollout, when the
+first verdict was there and when the last group was made (no stage waits for another to end), and the memory of ten
+million saved ids. `--nodes 1,2,4` repeats a smaller form on simulated nodes of this one machine: they share its cores,
+so that what they show is what more nodes cost, not what they bring.
 """
 
 import argparse

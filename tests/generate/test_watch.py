@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ded_ray.generate import watch as module
-from ded_ray.generate.watch import MANY_REFUSED, Watch, read_quarantine
+from ded_ray.generate.watch import MANY_REFUSED, Finished, Watch, read_quarantine
 from ded_ray.knobs import Stopped
 from ded_ray.records import stable_hash
 
@@ -22,9 +22,9 @@ def begin(watch, engine, *names):
 def test_what_was_finished_is_looked_for_when_ray_asks_again(watch):
     watch.enrol("e", "here")
     assert begin(watch, "e", OTHER) == {OTHER: "make"}
-    watch.finish("e", OTHER, 8, 100, 1)
+    watch.finish("e", {OTHER: Finished(8, 100, 1)})
     assert begin(watch, "e", OTHER) == {OTHER: "again"}
-    watch.finish("e", OTHER, 8, 100, 1)
+    watch.finish("e", {OTHER: Finished(8, 100, 1)})
     counts = watch.read()
     assert counts.pop("working") < 60
     assert counts == {"done": 1, "groups": 1, "rollouts": 8, "tokens": 100, "cut_off": 1, "engines": 1}, "counted once"
@@ -45,7 +45,7 @@ def test_only_what_was_in_flight_when_it_died_is_to_blame(watch, tmp_path):
     for _ in range(3):
         if begin(watch, "e", POISON, OTHER)[POISON] == "alone":
             watch.start_one("e", POISON, f"problem {POISON}")
-        watch.finish("e", OTHER, 1, 1, 0)
+        watch.finish("e", {OTHER: Finished(1, 1, 0)})
         watch.enrol("e", "here")
     assert begin(watch, "e", POISON, OTHER) == {POISON: "skip", OTHER: "again"}
     [line] = (tmp_path / "quarantine.jsonl").read_text().splitlines()
@@ -59,7 +59,7 @@ def test_restarts_are_bounded(watch):
     for _ in range(6):
         watch.enrol("e", "here")
         begin(watch, "e", OTHER)
-        watch.finish("e", OTHER, 1, 1, 0)
+        watch.finish("e", {OTHER: Finished(1, 1, 0)})
     watch.enrol("e", "here")
     with pytest.raises(Stopped, match="6 engines died, and max_deaths is 5"):
         begin(watch, "e", OTHER)
