@@ -110,7 +110,9 @@ class Watch(Counts):
         return orders, since
 
     def start_one(self, engine: str, name: str, problem: str) -> None:
-        """From now on it is in flight. `begin` says so of all but those that wait to be made alone."""
+        """From now on it is in flight here. `begin` says so of all but those that wait to be made alone."""
+        for other in self._engines.values():
+            other.in_flight.pop(name, None)  # one that was lost for good never says so
         self._engines[engine].in_flight[name] = (problem, time.time())
 
     def _order(self, name: str) -> Order:

@@ -87,7 +87,8 @@ class OpenAIEngine(Knobs):
     """Prompt and completion tokens together; before an answer is there, max_tokens stand for it."""
     max_tokens_spent: PositiveInt | None = None
     max_usd: PositiveFloat | None = None
-    """Caps on all that this run has spent here, reruns included: at the cap it stops, with all that it paid for saved."""
+    """Caps on all that this run has spent on this stage, reruns included. A group is only begun when the most that it can
+    cost still fits; when none does, the run stops with all that it paid for saved."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0
     usd_per_million_completion_tokens: Annotated[float, Field(ge=0)] = 0
     choices_per_request: PositiveInt | None = None
