@@ -49,7 +49,8 @@ def show_plan(
     kept = 0
     for teacher in recipe.teachers:
         sampling = teacher.sampling
-        plan.add_row(f"{teacher.model} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
+        name = teacher.model if len(recipe.teachers) > 1 else "teacher"
+        plan.add_row(f"{name} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
         kept += min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
     plan.add_row(
         "train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
