@@ -54,6 +54,7 @@ class Problem(Record):
     source: str = ""  # where it came from: a file's path, or tiny/FAMILY
     choices: list[str] = field(default_factory=list)  # choice only: the options, in the order that the prompt shows
     student_pass_rate: float | None = None  # [0, 1]; None until measured
+    student_mean_tokens: float | None = None  # of its completions: a guess at how long the teacher's will be
     dropped_because: str | None = None  # None: kept
 
 

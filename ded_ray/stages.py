@@ -172,15 +172,17 @@ def stream_answers(
 
 
 def _put_in_order(folder: Path) -> None:
-    """A folder of problems as one file in the order of their ids: Ray Data promises none, and batches are to be the same
-    in every run. In a Ray worker's memory, not in the driver's."""
+    """A folder of problems as one file, those first whose answers may be long, so that no engine is left alone with them at
+    the end (jobs/bench/tail.py), else in the order of their ids: Ray Data promises none, and batches are to be the same in
+    every run. In a Ray worker's memory, not in the driver's."""
     import ray
 
     def rewrite() -> None:
         import pyarrow.dataset as pads
         import pyarrow.parquet as pq
 
-        table = pads.dataset(folder, format="parquet").to_table().sort_by("problem_id")
+        table = pads.dataset(folder, format="parquet").to_table()
+        table = table.sort_by([("student_mean_tokens", "descending"), ("problem_id", "ascending")])
         written = list(folder.glob("*.parquet"))
         pq.write_table(table, folder / ".problems.parquet", row_group_size=1 << 16)
         for path in written:

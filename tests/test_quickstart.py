@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import DED_RAY, PROJECT, run_cli
 
-from ded_ray.records import Group, read_records
+from ded_ray.records import Group, Problem, read_records
 from ded_ray.run import Run
 
 STAGES = ["problems", "student_rollouts", "student_verdicts", "questions", "teacher_rollouts", "teacher_verdicts", "curated",
@@ -65,6 +65,12 @@ def test_a_rollout_keeps_what_was_found_out_about_it(quickstart):
     assert kept
     assert all(r.status == "correct" and r.weight > 0 and r.mean_logprob < 0 for r in kept)
     assert all(g.student_pass_rate <= 0.75 for g in groups)
+
+
+def test_what_may_take_longest_is_asked_first(quickstart):
+    lengths = [problem.student_mean_tokens for problem in read_records(quickstart / "questions", Problem)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > lengths[-1]
 
 
 def test_the_terminal_is_quiet_and_ends_with_the_result(quickstart):
@@ -147,15 +153,10 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory, ray_cluster):
-    """Killed four times, each time as soon as another stage has left its first trace; finished by the fifth start."""
+    """Killed three times, each time as soon as another stage has left its first trace; finished by the fourth start."""
     folder = tmp_path_factory.mktemp("killed") / "run"
     command = [*DED_RAY, "quickstart", "--out", str(folder), *[part for knob in SMALL for part in ("--set", knob)]]
-    traces = [
-        "student_rollouts/part-*",
-        "teacher_rollouts/part-*",
-        "checkpoint/ray_train/*/checkpoint_*",
-        "evaluate_base/*.parquet",
-    ]
+    traces = ["teacher_rollouts/part-*", "checkpoint/ray_train/*/checkpoint_*", "evaluate_base/*.parquet"]
     paid: dict[str, set[str]] = {}
     for trace in traces:
         process = subprocess.Popen(command, env={**os.environ, "RAY_ADDRESS": ray_cluster}, cwd=PROJECT,

@@ -4,6 +4,8 @@ DED drops a question whose student pass rate is above "a certain threshold" and 
 the rate is sampled; both are knobs of the recipe, their defaults our choice.
 """
 
+from statistics import fmean
+
 from ded_ray.records import Group, Problem
 
 
@@ -14,12 +16,14 @@ def student_pass_rate(group: Group) -> float | None:
 
 
 def compress(group: Group, max_student_pass_rate: float) -> Problem:
-    """The question of a group that the student answered, with its pass rate, and the reason if it is dropped.
+    """The question of a group that the student answered, with its pass rate and mean length, and the reason if it is dropped.
 
     An unknown pass rate keeps the question: not knowing is no reason to drop.
     """
     problem = Problem.from_row(group.to_row())
     problem.student_pass_rate = student_pass_rate(group)
+    if group.rollouts:
+        problem.student_mean_tokens = fmean(rollout.num_tokens for rollout in group.rollouts)
     if problem.student_pass_rate is not None and problem.student_pass_rate > max_student_pass_rate:
         problem.dropped_because = "student_pass_rate"
     return problem

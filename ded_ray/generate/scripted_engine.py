@@ -27,7 +27,9 @@ class ScriptedModel:
     def _rollout(self, request: Request, index: int) -> Rollout:
         assert request.problem is not None
         rng = random.Random(request.seed + index)
-        answer = request.problem.answer if rng.random() >= self._knobs.error_rate else f"not {request.problem.answer}"
+        answer = request.problem.answer
+        if rng.random() < self._knobs.error_rate:
+            answer = f"{int(answer) + 1}" if answer.lstrip("-").isdecimal() else f"not {answer}"
         cut_off = rng.random() < self._knobs.cut_off_rate
         words = [rng.choice(("so", "then", "hence", "now")) for _ in range(rng.randint(1, 8))]
         text = " ".join(words) + ("" if cut_off else f" \\boxed{{{answer}}}")
