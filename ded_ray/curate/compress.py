@@ -16,7 +16,7 @@ def student_pass_rate(group: Group) -> float | None:
 
 
 def compress(group: Group, max_student_pass_rate: float) -> Problem:
-    """The question of a group that the student answered, with its pass rate and mean length, and the reason if it is dropped.
+    """The question of a group that the student answered, with pass rate and mean length, and the reason if it is dropped.
 
     An unknown pass rate keeps the question: not knowing is no reason to drop.
     """

@@ -57,7 +57,7 @@ class Pooled:
 
 
 def makespan(lengths_PN: np.ndarray, num_engines: int, slots: int, in_flight: float) -> float:
-    """Seconds until the last of these groups (P x N rollouts, in tokens, in the order in which they are asked) is complete."""
+    """Seconds until the last of these groups (P x N lengths in tokens, in the order in which they are asked) is complete."""
     room = max(1, round(in_flight * slots / ROLLOUTS)) + WAITING
     engines = [Pooled(slots) for _ in range(num_engines)]
     waiting, now = list(range(len(lengths_PN)))[::-1], 0.0

@@ -48,7 +48,7 @@ def test_what_the_student_knows_is_dropped(statuses, reason):
     problem = compress(group(statuses), max_student_pass_rate=0.75)
     assert problem.dropped_because == reason
     assert problem.prompt == "?"
-    assert problem.student_mean_tokens == 3
+    assert problem.student_mean_tokens == 1
 
 
 @pytest.mark.parametrize(
