@@ -75,8 +75,8 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
 
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
+            from ded_ray.inputs import read_inputs
             from ded_ray.report.terminal import show_plan
-            from ded_ray.stages import read_inputs
 
             inputs = read_inputs(recipe)
             show_plan(recipe, inputs.problems, inputs.benchmarks, inputs.first_look)
@@ -131,8 +131,9 @@ def grade(
 
         knobs = grade_knobs(verifier, overrides)
         check_function(verifier, "--verifier")
+        from ded_ray.inputs import check_answers
         from ded_ray.report.terminal import show_graded
-        from ded_ray.stages import check_answers, judge_of
+        from ded_ray.stages import judge_of
         from ded_ray.verify.grade import grade_file
 
         if knobs.verify.judge is not None:
@@ -178,11 +179,11 @@ def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
         import shutil
 
         from ded_ray import pipeline
+        from ded_ray.inputs import read_inputs
         from ded_ray.knobs import BadInput
         from ded_ray.recipe_file import load_recipe
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
-        from ded_ray.stages import read_inputs
 
         opened = Run.open(folder)
         checkpoint = opened.finished_stage("checkpoint")

@@ -9,16 +9,14 @@ and measured against its base and its teacher. Every stage leaves a folder; a st
 from pathlib import Path
 
 from ded_ray.generate.engine import identity
+from ded_ray.inputs import Inputs, can_be_evaluated, models_of, read_inputs
 from ded_ray.recipe import Recipe
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.stages import (
-    Inputs,
-    can_be_evaluated,
     evaluate_model,
     kept_problems,
-    models_of,
-    read_inputs,
+    mix_groups,
     stream_answers,
     train_on,
     write_problems,
@@ -33,6 +31,7 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     problems = choose_problems(run, inputs)
     questions = ask_student(run, inputs, problems)
     curated = ask_teacher(run, inputs, questions)
+    curated = mix_subjects(run, curated)
     checkpoint = train_student(run, curated)
     evaluations = evaluate(run, inputs, checkpoint)
     report(run, checkpoint, evaluations)
@@ -41,9 +40,9 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
 
 def choose_problems(run: Run, inputs: Inputs) -> Stage:
     """Each prompt once, and none that a benchmark will ask."""
-    stage = run.stage("problems", [run.recipe.problems, [problem.to_row() for problem in inputs.problems]])
+    stage = run.stage("problems", [[problem.to_row() for problem in inputs.problems]])
     if not stage.done:
-        write_problems(stage, inputs.problems)
+        write_problems(stage, inputs.problems, inputs.hits)
     return stage
 
 
@@ -83,6 +82,16 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
             distil=lambda groups: curate(reward(groups, recipe.rewards), recipe.curate, recipe.student.model),
             first_look=inputs.first_looks("teacher"),
         )  # fmt: skip
+    return stage
+
+
+def mix_subjects(run: Run, curated: Stage) -> Stage:
+    """So many examples of each subject, where the recipe says how many."""
+    if not run.recipe.curate.mix:
+        return curated
+    stage = run.stage("mixed", [run.recipe.curate.mix, run.recipe.seed], [curated])
+    if not stage.done:
+        mix_groups(curated, stage)
     return stage
 
 

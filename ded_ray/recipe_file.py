@@ -89,6 +89,8 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     if isinstance(raw, dict) and "teacher" in raw:
         knob = knob.replace("teachers.0", "teacher", 1)
+    if isinstance(raw, dict) and isinstance(raw.get("problems"), dict) and knob.startswith("problems.0"):
+        knob = knob.replace("problems.0", "problems", 1)
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")

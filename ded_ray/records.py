@@ -23,7 +23,7 @@ Status = Literal["correct", "wrong", "no_answer", "truncated", "timed_out", "cra
 CHECKED: frozenset[Status] = frozenset({"correct", "wrong", "no_answer", "truncated"})
 """Statuses that count in a group's statistics. The other three mean "could not check" and stay out of them."""
 
-PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "verifier", "source", "choices", "student_pass_rate")
+PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "verifier", "source", "choices", "subject", "student_pass_rate")
 """What a group repeats of its problem, so that no later step needs a join."""
 
 
@@ -53,6 +53,7 @@ class Problem(Record):
     verifier: str = "math"  # math | choice | code
     source: str = ""  # where it came from: a file's path, or tiny/FAMILY
     choices: list[str] = field(default_factory=list)  # choice only: the options, in the order that the prompt shows
+    subject: str = ""  # what corpora are mixed by: `problems.subject` of the recipe
     student_pass_rate: float | None = None  # [0, 1]; None until measured
     student_mean_tokens: float | None = None  # of its completions: a guess at how long the teacher's will be
     dropped_because: str | None = None  # None: kept
@@ -77,8 +78,11 @@ class Rollout(Record):
     judge_status: Status | None = None  # what the judge said: correct, wrong, or unverifiable for nothing readable
     reward: float | None = None  # None unless checked
     # curate
+    surprisal: float | None = None  # mean nats per token under the student; None unless its RSR was asked for
+    rsr: float | None = None  # Rank-Surprisal Ratio under the student (arXiv 2601.14249); lower is better
     advantage: float | None = None
-    weight: float | None = None  # the loss weight, >= 0
+    weight: float | None = None  # the loss weight; below 0 only with `weights.map: signed`
+    pick_rank: int | None = None  # 0, 1, ... in the order in which diversity picked what is kept
     dropped_because: str | None = None  # None: kept
 
 
@@ -93,6 +97,7 @@ class Group(Record):
     verifier: str
     source: str
     choices: list[str]
+    subject: str
     student_pass_rate: float | None
     model: str
     rollouts: list[Rollout]

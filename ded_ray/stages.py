@@ -1,4 +1,4 @@
-"""What the steps of the pipeline do once they have to: read the inputs, stream, train, evaluate, and count for the ledger.
+"""What the steps of the pipeline do once they have to: stream, train, evaluate, and count for the ledger.
 
 Heavy libraries are imported inside, so that a run with nothing to do ends in a second.
 """
@@ -8,19 +8,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ded_ray.curate.questions import Hit
 from ded_ray.knobs import BadInput
 from ded_ray.machine import start_ray
-from ded_ray.recipe import Model, OpenAIEngine, Recipe, ReplayEngine, TransformersEngine, Verify, VllmEngine
+from ded_ray.recipe import Model, Recipe, Verify
 from ded_ray.records import CHECKED, Group, Problem, read_records, to_table
 from ded_ray.run import Run, Stage, write_atomically
-from ded_ray.sources.check import check_function, check_prompts_fit
-from ded_ray.sources.problems import read_problems
-from ded_ray.sources.select import select
 from ded_ray.tally import count_problems, count_rollouts, rollouts_of_folder, rollouts_of_groups
 
 if TYPE_CHECKING:
@@ -29,84 +28,16 @@ if TYPE_CHECKING:
     from ded_ray.verify.plan import Answerer
 
 
-LOCAL = TransformersEngine | VllmEngine
-"""Engines that load the model themselves: its tokenizer can be asked before anything is spent."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """All that comes from outside, read and checked."""
-
-    problems: list[Problem]
-    benchmarks: dict[str, list[Problem]]
-    verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
-    first_look: dict[str, str]  # what each model will be shown of the first problem, and in how many tokens
-
-    def first_looks(self, of: str) -> list[str]:
-        """The lines to print before the student, or the teachers, are asked."""
-        return [f"{name}, first prompt, {seen}" for name, seen in self.first_look.items() if name.startswith(of)]
-
-
-def read_inputs(recipe: Recipe) -> Inputs:
-    """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
-    problems = read_problems(recipe.problems)
-    benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
-    asked = [problem for benchmark in benchmarks.values() for problem in benchmark]
-    verifiers = sorted({problem.verifier for problem in [*problems, *asked]})
-    sources = {name: check_function(name, "problems.verifier") for name in verifiers}
-    first_look = {}
-    for knob, who in models_of(recipe).items():
-        if knob == "student" and not recipe.student.measure_pass_rate:
-            continue
-        if seen := check_answers(problems, who, knob):
-            first_look[knob] = seen
-    for knob, who in models_of(recipe).items():
-        if knob == "student" or can_be_evaluated(who):
-            plain = Model(model=who.model)  # the endpoint asks without system message and other templates
-            check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
-    if recipe.verify.judge is not None:
-        check_answers([], recipe.verify.judge, "verify.judge")
-    return Inputs(select(problems, asked), benchmarks, sources, first_look)
-
-
-def models_of(recipe: Recipe) -> dict[str, Model]:
-    """The student and its teachers by what a recipe and a run call them: student; teacher, or teachers.0, teachers.1, ..."""
-    several = len(recipe.teachers) > 1
-    teachers = {f"teachers.{i}" if several else "teacher": who for i, who in enumerate(recipe.teachers)}
-    return {"student": recipe.student, **teachers}
-
-
-def can_be_evaluated(teacher: Model) -> bool:
-    """Replayed, scripted and remote teachers cannot be served here, and those that need vLLM are too big to."""
-    return isinstance(teacher.engine, TransformersEngine)
-
-
-def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:
-    """Raise BadInput when this model cannot answer these problems: no such model, no room, no key, no rollout.
-
-    Returns what the model will see of the first of them.
-    """
-    if isinstance(who.engine, LOCAL):
-        return check_prompts_fit(problems, who, who.sampling.max_tokens, knob, f"{knob}.sampling.max_tokens")
-    if isinstance(who.engine, ReplayEngine):
-        from ded_ray.generate.replay_engine import check_covers
-
-        check_covers(who.engine, problems)
-    if isinstance(who.engine, OpenAIEngine):
-        from ded_ray.generate.engine import key_of
-
-        key_of(who)
-        return f"the endpoint counts its tokens: {who.chat.messages(problems[0].prompt)}" if problems else None
-    return None
-
-
-def write_problems(stage: Stage, problems: list[Problem]) -> None:
-    """Write problems as they are, those with a reason to be dropped included, and seal the stage."""
+def write_problems(stage: Stage, problems: list[Problem], hits: Iterable[Hit] = ()) -> None:
+    """Write problems as they are, those with a reason to be dropped included, and seal the stage; in _contamination.jsonl
+    which benchmark gave them away."""
     import pyarrow.parquet as pq
 
     # In the order of their ids, as every folder of problems: batches are then the same in every run.
     ordered = sorted(problems, key=lambda problem: problem.problem_id)
     pq.write_table(to_table(ordered, Problem), stage.begin() / "problems.parquet")
+    lines = "".join(json.dumps(asdict(hit)) + "\n" for hit in hits)
+    write_atomically(stage.folder / "_contamination.jsonl", lines)
     _seal_marked(stage, "problems", len(problems), Counter(p.dropped_because for p in problems))
 
 
@@ -224,6 +155,29 @@ def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | N
     """Seal a stage whose rows carry their own reason to be dropped; no reason means kept."""
     dropped = Counter({reason: count for reason, count in reasons.items() if reason is not None})
     stage.seal(unit, rows_in, dropped, reasons[None], **more)
+
+
+def mix_groups(curated: Stage, stage: Stage) -> None:
+    """Mark what is over the quota of its subject; a batch of groups at a time."""
+    from ded_ray.curate.mix import Kept, mixed
+    from ded_ray.records import write_part
+
+    def groups() -> Iterable[list[Group]]:
+        rows = read_records(curated.folder, Group)
+        return iter(lambda: list(islice(rows, 256)), [])
+
+    kept = [
+        Kept(group.subject, group.problem_id, rollout.pick_rank or 0, group.group_id, rollout.index)
+        for batch in groups() for group in batch for rollout in group.rollouts if rollout.dropped_because is None
+    ]  # fmt: skip
+    staying, folder = mixed(kept, stage.run.recipe.curate.mix, stage.run.recipe.seed), stage.begin()
+    for batch in groups():
+        for group in batch:
+            for rollout in group.rollouts:
+                if rollout.dropped_because is None and (group.group_id, rollout.index) not in staying:
+                    rollout.dropped_because = "over_quota"
+        write_part(folder, to_table(batch, Group))
+    stage.seal("examples", len(kept), +Counter(over_quota=len(kept) - len(staying)), len(staying))
 
 
 def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:

@@ -16,16 +16,17 @@ FLOORS = [
     {"recipe", "recipe_file"},
     {"run", "progress", "machine", "user_files"},
     {"tiny"},
+    {"surprisal"},
     {"sources", "generate", "verify", "curate", "train"},
     {"teachers", "serve", "evaluate"},
     {"report"},
-    {"tally"},
+    {"tally", "inputs"},
     {"stages"},
     {"pipeline"},
     {"cli"},
 ]
 SAME_FLOOR_ALLOWED = {"recipe", "recipe_file", "run", "progress", "machine", "user_files"}
-TORCH_ROOMS = {"train", "tiny", "generate/transformers_engine.py"}
+TORCH_ROOMS = {"train", "tiny", "generate/transformers_engine.py", "surprisal.py"}
 
 
 def floor_of(room: str) -> int:

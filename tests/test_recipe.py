@@ -33,7 +33,7 @@ def test_a_resolved_recipe_loads_as_the_same_recipe(tmp_path):
 def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
     text = "name: n\nproblems: {kind: file, path: data/p.jsonl}\nstudent: {model: m}\nteacher: {model: t}\n"
     (tmp_path / "r.yaml").write_text(text)
-    assert load_recipe(tmp_path / "r.yaml").problems.path == str(tmp_path / "data" / "p.jsonl")
+    assert load_recipe(tmp_path / "r.yaml").problems[0].path == str(tmp_path / "data" / "p.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
         ("train.batch_size=33", "train.batch_size: must be a multiple of train.workers"),
         ("student.engine={kind: magic}", "student.engine: Input tag 'magic'"),
         ("student.engine={kind: replay, path: x}", "student.engine: the student answers itself"),
-        ("curate.weights.map=tanh", "curate.weights.map: Input should be 'softmax', 'relu' or 'none'"),
+        ("curate.weights.map=tanh", "curate.weights.map: Input should be 'softmax', 'relu', 'clip', 'signed' or 'none'"),
         ("evaluate.benchmarks.9.name=x", "--set evaluate.benchmarks.9.name=x: there is no such knob"),
         ("train", "--set train: write it as a.b=value"),
     ],

@@ -6,6 +6,7 @@ the rate is sampled; both are knobs of the recipe, their defaults our choice.
 
 from statistics import fmean
 
+from ded_ray.recipe import Compress
 from ded_ray.records import Group, Problem
 
 
@@ -15,7 +16,7 @@ def student_pass_rate(group: Group) -> float | None:
     return sum(r.status == "correct" for r in checked) / len(checked) if checked else None
 
 
-def compress(group: Group, max_student_pass_rate: float) -> Problem:
+def compress(group: Group, knobs: Compress) -> Problem:
     """The question of a group that the student answered, with pass rate and mean length, and the reason if it is dropped.
 
     An unknown pass rate keeps the question: not knowing is no reason to drop.
@@ -24,6 +25,10 @@ def compress(group: Group, max_student_pass_rate: float) -> Problem:
     problem.student_pass_rate = student_pass_rate(group)
     if group.rollouts:
         problem.student_mean_tokens = fmean(rollout.num_tokens for rollout in group.rollouts)
-    if problem.student_pass_rate is not None and problem.student_pass_rate > max_student_pass_rate:
+    if problem.student_pass_rate is None:
+        return problem
+    if problem.student_pass_rate > knobs.max_student_pass_rate:
         problem.dropped_because = "student_pass_rate"
+    elif problem.student_pass_rate < knobs.min_student_pass_rate:
+        problem.dropped_because = "student_pass_rate_too_low"
     return problem

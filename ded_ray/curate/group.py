@@ -5,7 +5,7 @@ Weights come first because they say how an answer stood among all of its group; 
 
 from collections.abc import Callable, Sequence
 
-from ded_ray.curate.diversity import farthest
+from ded_ray.curate.diversity import pick
 from ded_ray.curate.quality import reason_to_drop
 from ded_ray.curate.weights import advantages, weights
 from ded_ray.recipe import Curate
@@ -15,25 +15,37 @@ Encode = Callable[[str], Sequence[int]]
 """A text to the student's token ids."""
 
 
-def curate_group(group: Group, knobs: Curate, encode: Encode) -> Group:
-    """Fill in advantage, weight and dropped_because of every rollout. A rollout without a reason is kept."""
+def curate_group(group: Group, knobs: Curate, encode: Encode, seed: int = 0) -> Group:
+    """Fill in advantage, weight, pick_rank and dropped_because of every rollout. A rollout without a reason is kept."""
     checked = group.checked
     rewards = [rollout.reward or 0.0 for rollout in checked]
     corrects = [rollout.status == "correct" for rollout in checked]
-    loss_weights = weights(rewards, corrects, knobs.weights)
-    for rollout, advantage, weight in zip(checked, advantages(rewards), loss_weights, strict=True):
+    loss_weights = weights(rewards, corrects, knobs.weights, group.student_pass_rate)
+    relative = advantages(rewards, knobs.weights.advantage)
+    for rollout, advantage, weight in zip(checked, relative, loss_weights, strict=True):
         rollout.advantage, rollout.weight = advantage, weight
     token_ids = [encode(rollout.completion) for rollout in group.rollouts]
     for rollout, ids in zip(group.rollouts, token_ids, strict=True):
-        rollout.dropped_because = reason_to_drop(rollout, len(ids), knobs.quality)
+        rollout.pick_rank, rollout.dropped_because = None, reason_to_drop(rollout, len(ids), group.prompt, knobs.quality)
         if rollout.dropped_because is None and not rollout.weight:
             rollout.dropped_because = "no_weight"
-    kept = [i for i, rollout in enumerate(group.rollouts) if rollout.dropped_because is None]
-    if knobs.diversity.num_kept is not None:
-        picks = farthest([token_ids[i] for i in kept], knobs.diversity.num_kept)
-        for i in set(kept) - {kept[pick] for pick in picks}:
-            group.rollouts[i].dropped_because = "not_diverse"
+    _pick(group, knobs, token_ids, f"{seed}-{group.group_id}")
     return group
+
+
+def _pick(group: Group, knobs: Curate, token_ids: list[Sequence[int]], seed: str) -> None:
+    """Keep P, and with signed weights P of those to learn from and P of those to be pushed away from."""
+    by_words = knobs.diversity.over == "words"
+    kept = [i for i, rollout in enumerate(group.rollouts) if rollout.dropped_because is None]
+    for negative in (False, True):
+        among = [i for i in kept if ((group.rollouts[i].weight or 0.0) < 0) == negative]
+        rsr = [group.rollouts[i].rsr for i in among]
+        for i in among:
+            group.rollouts[i].dropped_because = "not_picked"
+        counted = [group.rollouts[i].completion.split() if by_words else token_ids[i] for i in among]
+        for rank, place in enumerate(pick(counted, knobs.diversity, seed, rsr)):
+            picked = group.rollouts[among[place]]
+            picked.pick_rank, picked.dropped_because = rank, None
 
 
 def examples_of(group: Group) -> list[Example]:

@@ -12,7 +12,7 @@ from ded_ray.tiny.models import model_path
 
 def compressed(batch: pa.Table, knobs: Curate) -> pa.Table:
     groups = [Group.from_row(row) for row in batch.to_pylist()]
-    return to_table([compress(group, knobs.compress.max_student_pass_rate) for group in groups], Problem)
+    return to_table([compress(group, knobs.compress) for group in groups], Problem)
 
 
 def questions(groups: Dataset, knobs: Curate) -> Dataset:

@@ -1,19 +1,19 @@
-"""Quality and correctness (DED, Method): length, strict pairing of think tags, and a correct verdict."""
+"""Quality and correctness (DED, Method): why a completion is not to be trained on. A rule per file in `rules/`."""
 
+from ded_ray.curate.rules import language, length, loops, think
+from ded_ray.curate.rules.answer import Answer
 from ded_ray.recipe import Quality
 from ded_ray.records import Rollout
-from ded_ray.thinking import think_is_paired
+
+RULES = (think, length, loops, language)
 
 
-def reason_to_drop(rollout: Rollout, num_tokens: int, quality: Quality) -> str | None:
-    """Why a completion is not to be trained on, the verdict's own name first; None if it may be.
+def reason_to_drop(rollout: Rollout, num_tokens: int, question: str, knobs: Quality) -> str | None:
+    """The verdict's own name first, then the first rule that drops it; None if it may be trained on.
 
     `num_tokens` is its length in the student's tokens. Truncated and unchecked rollouts are never trained on.
     """
-    if rollout.status != "correct" and not (quality.keep_wrong and rollout.status in {"wrong", "no_answer"}):
+    if rollout.status != "correct" and not (knobs.keep_wrong and rollout.status in {"wrong", "no_answer"}):
         return rollout.status
-    if not think_is_paired(rollout.completion):
-        return "think_unpaired"
-    if quality.max_tokens is not None and num_tokens > quality.max_tokens:
-        return "too_long"
-    return None
+    answer = Answer(rollout.completion, num_tokens, question)
+    return next((rule.NAME for rule in RULES if rule.drops(answer, knobs)), None)

@@ -2,15 +2,14 @@
 
 The paper's full text is not to be had. Its abstract and Figure 1 say: 8 responses per prompt, rule-based rewards, the
 relative advantage of each response within its group, and these "normally distributed rewards serve as weights". What
-follows is ours: A = (r - mean) / (std + epsilon) over the group's checked rollouts, as GRPO has it, and the maps below.
-Results got with it are "AdvDistill-style".
+follows is ours, put together from named sources; results got with it are "AdvDistill-style".
 """
 
 import math
 import statistics
 from collections.abc import Sequence
 
-from ded_ray.recipe import Weights
+from ded_ray.recipe import Kernel, Weights
 
 EPSILON = 1e-6
 """Added to the standard deviation. Our choice."""
@@ -24,21 +23,44 @@ def is_uniform(rewards: Sequence[float]) -> bool:
     return not rewards or max(rewards) - min(rewards) <= UNIFORM_SPREAD
 
 
-def advantages(rewards: Sequence[float]) -> list[float]:
-    """(r - mean) / (std + EPSILON), population standard deviation; all 0 for a uniform group, [] for an empty one."""
+def advantages(rewards: Sequence[float], kind: str = "mean_std") -> list[float]:
+    """How each of a group's rewards stands among the others; their sum is 0. All 0 for a uniform group, [] for an empty one.
+
+    mean_std: (r - mean) / (population standard deviation + EPSILON) (GRPO, arXiv 2402.03300, section 4.1.2).
+    leave_one_out: r - mean of the others (RLOO, arXiv 2402.14740, section 3.2); in units of the reward.
+    rank: from -1 (lowest) to 1 (highest) in equal steps, ties sharing the mean of theirs; our own.
+    """
     if is_uniform(rewards):
         return [0.0] * len(rewards)
-    mean, deviation = statistics.fmean(rewards), statistics.pstdev(rewards)
+    mean, count = statistics.fmean(rewards), len(rewards)
+    if kind == "leave_one_out":
+        return [(reward - mean) * count / (count - 1) for reward in rewards]
+    if kind == "rank":
+        rounded = [round(reward, 9) for reward in rewards]  # 0.1 + 0.2 ties with 0.3
+        below = [sum(other < reward for other in rounded) for reward in rounded]
+        equal = [sum(other == reward for other in rounded) for reward in rounded]
+        return [(2 * lower + same - 1) / (count - 1) - 1 for lower, same in zip(below, equal, strict=True)]
+    deviation = statistics.pstdev(rewards)
     return [(reward - mean) / (deviation + EPSILON) for reward in rewards]
 
 
-def weights(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) -> list[float]:
-    """One weight >= 0 per reward.
+def weights(
+    rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights, pass_rate: float | None = None
+) -> list[float]:
+    """One weight per reward, by the map of the knobs, times the kernel of the question's student pass rate.
 
-    softmax: exp(A / tau) / sum x G, so the weights of a group sum to its size G; relu: max(A, 0); none: 1.
+    softmax: exp(A / temperature) / sum x G, so that a group's weights sum to its size G. relu: max(A, 0). clip: 1 + A
+    between the two bounds. signed: A, a negative one times alpha (REDI, arXiv 2505.24850: its loss needs length
+    normalisation, see train/loss.py). none: 1. All but signed give weights >= 0.
+
     A uniform group follows the policy `uniform_group` instead: `one_if_correct` (1 where the answer is correct, else
     0), `one`, or `drop` (all 0). With the map `none` there is no ranking to miss, and every weight is 1.
     """
+    factor = kernel(pass_rate, knobs.pass_rate)
+    return [weight * factor for weight in _mapped(rewards, corrects, knobs)]
+
+
+def _mapped(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) -> list[float]:
     if knobs.map == "none":
         return [1.0] * len(rewards)
     if is_uniform(rewards):
@@ -48,9 +70,37 @@ def weights(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) 
             case "drop":
                 return [0.0] * len(rewards)
         return [float(correct) for correct in corrects]
-    relative = advantages(rewards)
-    if knobs.map == "relu":
-        return [max(a, 0.0) for a in relative]
+    relative = advantages(rewards, knobs.advantage)
+    match knobs.map:
+        case "relu":
+            return [max(a, 0.0) for a in relative]
+        case "clip":
+            low, high = knobs.clip
+            return [min(max(1 + a, low), high) for a in relative]
+        case "signed":
+            return [a if a > 0 else knobs.alpha * a for a in relative]
     highest = max(relative)  # taken off before exp, so that a small temperature cannot overflow
     exponentials = [math.exp((a - highest) / knobs.temperature) for a in relative]
     return [e / sum(exponentials) * len(rewards) for e in exponentials]
+
+
+def kernel(pass_rate: float | None, knobs: Kernel | None) -> float:
+    """p^a (1 - p)^b over its largest value, in [0, 1]: most for questions at the edge of what the student can do.
+
+    PACED (arXiv 2603.11178) weights by p (1 - p), and in general by this Beta kernel; that its peak is 1 is our choice.
+    1 where there is no kernel, or where the pass rate is not known.
+    """
+    if knobs is None or pass_rate is None:
+        return 1.0
+
+    def beta(p: float) -> float:
+        return p**knobs.a * (1 - p) ** knobs.b
+
+    peak = knobs.a / (knobs.a + knobs.b) if knobs.a + knobs.b else 0.5
+    return beta(pass_rate) / beta(peak)
+
+
+def effective_sample_size(loss_weights: Sequence[float]) -> float:
+    """(sum |w|)^2 / sum w^2 (Kish): as many equal weights would say as much. Between 1 and their number; 0 for none."""
+    squares = sum(weight * weight for weight in loss_weights)
+    return sum(map(abs, loss_weights)) ** 2 / squares if squares else 0.0

@@ -17,7 +17,12 @@ def _known_verifier(name: str) -> str:
 VerifierName = Annotated[str, AfterValidator(_known_verifier)]
 
 
-class TinyProblems(Knobs):
+class Source(Knobs):
+    subject: str = ""
+    """What `curate.mix` calls these, such as math or code."""
+
+
+class TinyProblems(Source):
     """Synthetic problems of the tiny world."""
 
     kind: Literal["tiny"] = "tiny"
@@ -28,7 +33,7 @@ class TinyProblems(Knobs):
     seed: int = 0
 
 
-class FileProblems(Knobs):
+class FileProblems(Source):
     """Problems from a JSONL or Parquet file, one per row."""
 
     kind: Literal["file"] = "file"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ded_ray.knobs import Knobs
 from ded_ray.recipe.curate import Curate
@@ -15,11 +15,16 @@ from ded_ray.recipe.train import Train
 from ded_ray.recipe.verify import Verify
 
 
+def _one_or_several(raw: Any) -> Any:
+    return [raw] if isinstance(raw, dict) else raw
+
+
 class Recipe(Knobs):
     name: str
     seed: int = 0
     """Seeds sampling, training order and bootstrap."""
-    problems: Problems
+    problems: Annotated[tuple[Problems, ...], Field(min_length=1), BeforeValidator(_one_or_several)]
+    """One source, or a list of them."""
     student: Student
     teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
     """Each answers every question; `teacher: {...}` is short for a list of one."""
@@ -48,6 +53,8 @@ class Recipe(Knobs):
             raise ValueError("student.engine: the student answers itself, it cannot be replayed")
         if any(isinstance(t.engine, ReplayEngine) for t in self.teachers) and self.rewards.needs_token_counts:
             raise ValueError("rewards: length and truncation.soft_tokens need token counts; replayed rollouts have none")
+        if unknown := set(self.curate.mix) - {source.subject for source in self.problems}:
+            raise ValueError(f"curate.mix: no problems are of subject {sorted(unknown)[0]!r}; set problems.subject")
         if self.train.batch_size % self.train.workers:
             raise ValueError("train.batch_size: must be a multiple of train.workers")
         return self

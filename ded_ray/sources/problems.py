@@ -1,8 +1,9 @@
 """Where a recipe's problems come from. All of a source is read and checked before anything is written or paid for."""
 
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ded_ray.knobs import BadInput
@@ -13,11 +14,24 @@ from ded_ray.tiny.problems import make_problems
 from ded_ray.user_files import as_answer, column, letter, read_options, read_rows
 
 
+def read_all(sources: Iterable[Problems]) -> list[Problem]:
+    """All problems of several sources, one after the other. Raises BadInput."""
+    problems: dict[str, Problem] = {}
+    for source in sources:
+        for problem in read_problems(source):
+            if problems.setdefault(problem.problem_id, problem) is not problem:
+                other = problems[problem.problem_id].source
+                raise BadInput(f"{problem.source}: problem id {problem.problem_id!r} is also in {other}; "
+                               f"set problems.id_column of one to another column")  # fmt: skip
+    return list(problems.values())
+
+
 def read_problems(source: Problems) -> list[Problem]:
     """All problems of a source, in its order, each with an id of its own. Raises BadInput."""
     if isinstance(source, TinyProblems):
         try:
-            return make_problems(source.family, source.num_problems, source.difficulty, source.seed)
+            made = make_problems(source.family, source.num_problems, source.difficulty, source.seed)
+            return [dataclasses.replace(problem, subject=source.subject) for problem in made]
         except ValueError as error:
             raise BadInput(f"problems.difficulty: {error}; widen it or ask for fewer") from error
     problems: dict[str, Problem] = {}
@@ -67,6 +81,7 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counte
         verifier=source.verifier,
         source=source.path,
         choices=choices,
+        subject=source.subject,
     )
 
 

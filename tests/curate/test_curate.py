@@ -1,13 +1,10 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rapidfuzz.distance import Levenshtein
 
 from ded_ray.curate.compress import compress, student_pass_rate
-from ded_ray.curate.diversity import farthest
 from ded_ray.curate.group import curate_group, examples_of
-from ded_ray.curate.quality import reason_to_drop, think_is_paired
-from ded_ray.recipe import Curate, Diversity, Quality, Weights
+from ded_ray.curate.quality import RULES, reason_to_drop
+from ded_ray.curate.rules.answer import Answer
+from ded_ray.recipe import Compress, Curate, Diversity, Quality, Weights
 from ded_ray.records import Group, Problem, Rollout
 
 
@@ -45,72 +42,33 @@ def test_could_not_check_is_no_failure():
 
 @pytest.mark.parametrize(("statuses", "reason"), [("cccw", None), ("cccc", "student_pass_rate"), ("????", None)])
 def test_what_the_student_knows_is_dropped(statuses, reason):
-    problem = compress(group(statuses), max_student_pass_rate=0.75)
+    problem = compress(group(statuses), Compress())
     assert problem.dropped_because == reason
     assert problem.prompt == "?"
     assert problem.student_mean_tokens == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "paired"),
-    [
-        ("no tags", True),
-        ("<think>a</think>b", True),
-        ("a</think>b", True),  # the template opened it
-        ("<think>a", False),
-        ("</think>a<think>", False),
-        ("<think>a</think></think>b", False),
-        ("<think><think>a</think>b", False),
-    ],
-)
-def test_think_pairing(text, paired):
-    assert think_is_paired(text) is paired
+@pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule in RULES for case in rule.CASES])
+def test_the_cases_that_a_rule_shows(rule, case):
+    (completion, num_tokens, question, knobs), dropped = case
+    assert rule.drops(Answer(completion, num_tokens, question), Quality(**knobs)) is dropped
 
 
 def test_reasons_to_drop():
     [right, wrong, none, cut, unknown] = group("cwnt?").rollouts
     quality = Quality(max_tokens=10)
-    assert reason_to_drop(right, 10, quality) is None
-    assert reason_to_drop(right, 11, quality) == "too_long"
-    assert [reason_to_drop(r, 1, quality) for r in (wrong, none, cut, unknown)] == [
+    assert reason_to_drop(right, 10, "?", quality) is None
+    assert reason_to_drop(right, 11, "?", quality) == "too_long"
+    assert [reason_to_drop(r, 1, "?", quality) for r in (wrong, none, cut, unknown)] == [
         "wrong", "no_answer", "truncated", "timed_out"
     ]  # fmt: skip
     keep = Quality(keep_wrong=True)
-    assert [reason_to_drop(r, 1, keep) for r in (wrong, none, cut, unknown)] == [None, None, "truncated", "timed_out"]
-
-
-def test_farthest_by_hand():
-    words = ["aaaa", "aaab", "bbbb", "cccc", "aaaa"]
-    ids = [encode(word) for word in words]
-    picks = farthest(ids, 3)
-    assert picks[0] == 3  # the largest summed distance: 4 from everything
-    assert {words[i] for i in picks} == {"cccc", "bbbb", "aaaa"}
-    assert farthest(ids, 9)[:3] == picks
-    assert {words[i] for i in farthest(ids, 9)} == set(words)
-    assert farthest([], 4) == []
-
-
-def test_a_completion_is_never_picked_twice():
-    assert farthest([[1, 2]] * 8, 4) == [0]
-    assert len(farthest([[1], [1], [2], [2]], 4)) == 2
-    assert farthest([[], []], 2) == [0]
-
-
-@given(st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8), st.integers(1, 8))
-def test_every_pick_is_the_farthest_from_the_picks_before_it(ids, num_kept):
-    picks = farthest(ids, num_kept)
-    assert len(picks) == min(num_kept, len({tuple(i) for i in ids}))
-    for n in range(1, len(picks)):
-
-        def gap(i: int, before: list[int] = picks[:n]) -> int:
-            return min(Levenshtein.distance(ids[i], ids[p]) for p in before)
-
-        assert gap(picks[n]) == max(gap(i) for i in range(len(ids)))
+    assert [reason_to_drop(r, 1, "?", keep) for r in (wrong, none, cut, unknown)] == [None, None, "truncated", "timed_out"]
 
 
 def test_a_curated_group_says_why_of_every_rollout():
     g = curate_group(group("ccccwt?"), Curate(diversity=Diversity(num_kept=2)), encode)
-    assert dropped(g).count("not_diverse") == 2
+    assert dropped(g).count("not_picked") == 2
     assert dropped(g)[4:] == ["wrong", "truncated", "timed_out"]
     assert g.rollouts[6].advantage is None
     assert sum(r.weight for r in g.checked) == pytest.approx(6)

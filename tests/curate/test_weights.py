@@ -1,11 +1,12 @@
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ded_ray.curate.weights import advantages, is_uniform, weights
-from ded_ray.recipe import Weights
+from ded_ray.curate.weights import advantages, effective_sample_size, is_uniform, kernel, weights
+from ded_ray.recipe import Kernel, Weights
 
 REWARDS = st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=16)
 
@@ -54,3 +55,69 @@ def test_floating_point_noise_is_no_ranking():
 
 def test_what_is_right_in_a_uniform_group_is_not_read_from_its_rewards():
     assert weights([0.2, 0.2], [False, True], Weights()) == [0.0, 1.0]
+
+
+ALL_KNOBS = st.builds(
+    Weights,
+    advantage=st.sampled_from(["mean_std", "leave_one_out", "rank"]),
+    map=st.sampled_from(["softmax", "relu", "clip", "signed", "none"]),
+    temperature=st.sampled_from([0.1, 1.0, 5.0]),
+    alpha=st.sampled_from([0.2, 0.8]),
+    uniform_group=st.sampled_from(["one_if_correct", "one", "drop"]),
+    pass_rate=st.none() | st.builds(Kernel, a=st.sampled_from([0.0, 1.0, 2.0]), b=st.sampled_from([0.0, 0.5, 1.0])),
+)
+
+
+@given(REWARDS, ALL_KNOBS, st.none() | st.floats(0, 1))
+def test_every_combination_sums_and_ranges_as_documented(rewards, knobs, pass_rate):
+    relative = advantages(rewards, knobs.advantage)
+    assert sum(relative) == pytest.approx(0, abs=1e-3)
+    if knobs.advantage == "rank":
+        assert all(-1 <= a <= 1 for a in relative)
+    factor = kernel(pass_rate, knobs.pass_rate)
+    assert 0 <= factor <= 1 + 1e-9
+    corrects = [r > 0.5 for r in rewards]
+    found = weights(rewards, corrects, knobs, pass_rate)
+    plain = weights(rewards, corrects, knobs.model_copy(update={"pass_rate": None}))
+    assert found == pytest.approx([w * factor for w in plain])
+    if knobs.map == "none":
+        assert plain == [1.0] * len(rewards)
+    elif is_uniform(rewards):
+        assert set(plain) <= {0.0, 1.0}
+    else:
+        match knobs.map:
+            case "softmax":
+                assert sum(plain) == pytest.approx(len(rewards))
+                assert min(plain) >= 0
+            case "relu":
+                assert plain == [max(a, 0) for a in relative]
+            case "clip":
+                assert all(0.2 <= w <= 1.8 for w in plain)
+            case "signed":
+                assert sum(w for w in plain if w < 0) == pytest.approx(-knobs.alpha * sum(w for w in plain if w > 0))
+        order = sorted(range(len(rewards)), key=lambda i: rewards[i])
+        for lower, higher in pairwise(order):
+            assert plain[lower] <= plain[higher] + 1e-9
+    if any(found):
+        assert 1 - 1e-6 <= effective_sample_size(found) <= len(found) + 1e-6
+
+
+def test_the_ways_to_stand_in_a_group_by_hand():
+    assert advantages([1.0, 0.0, 0.0, 0.0], "leave_one_out") == pytest.approx([1.0, -1 / 3, -1 / 3, -1 / 3])
+    assert advantages([0.3, 0.1 + 0.2, 1.0, 0.0], "rank") == pytest.approx([0, 0, 1, -1])
+    assert advantages([1.0], "leave_one_out") == [0.0]
+
+
+def test_the_kernel_is_widest_where_the_student_is_undecided():
+    paced = Kernel()
+    assert [kernel(p, paced) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0, 0.75, 1, 0])
+    assert kernel(0.0, Kernel(a=0, b=1)) == 1.0
+    assert kernel(None, paced) == 1.0
+    assert kernel(0.3, Kernel(a=0, b=0)) == 1.0
+
+
+def test_effective_sample_size():
+    assert effective_sample_size([2.0] * 5) == pytest.approx(5)
+    assert effective_sample_size([1.0, 0.0, 0.0]) == pytest.approx(1)
+    assert effective_sample_size([1.0, -1.0]) == pytest.approx(2)
+    assert effective_sample_size([]) == 0.0

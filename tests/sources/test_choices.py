@@ -4,11 +4,11 @@ from collections import Counter
 import pytest
 from conftest import shared
 
+from ded_ray.curate.questions import choose_questions
 from ded_ray.knobs import BadInput
-from ded_ray.recipe import FileProblems
+from ded_ray.recipe import FileProblems, Questions
 from ded_ray.sources.choices import shuffled
 from ded_ray.sources.problems import read_problems
-from ded_ray.sources.select import select
 from ded_ray.user_files import as_answer, read_options
 from ded_ray.verify.choice import ChoiceVerifier
 from ded_ray.verify.code_tests import FunctionTests, parse_tests
@@ -100,6 +100,7 @@ def test_rows_that_ask_the_same_are_told_apart_and_asked_once(tmp_path):
     rows = [{"prompt": "a?", "answer": "A", "choices": ["x", "y"]}] * 2 + [
         {"prompt": "a?", "answer": "A", "choices": ["z", "x"]}
     ]
-    problems = select(problems_of(rows, tmp_path, choices_column="choices"), [])
+    problems = problems_of(rows, tmp_path, choices_column="choices")
+    choose_questions(problems, {}, Questions())
     assert len({problem.problem_id for problem in problems}) == 3
     assert [problem.dropped_because for problem in problems] == [None, "duplicate_prompt", None]

@@ -1,0 +1,35 @@
+"""Domain mixing (DED, Method and Table 6: 400 + 400 examples of mathematics and code are its best corpus of 800).
+
+How DED drew its halves is not stated. Ours: whole questions in a seeded order, until a subject has its number.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """A completion that curation kept."""
+
+    subject: str
+    problem_id: str
+    pick_rank: int
+    group_id: str
+    rollout: int
+
+
+def mixed(kept: Iterable[Kept], quotas: dict[str, int], seed: int) -> set[tuple[str, int]]:
+    """(group id, index) of the completions that stay: as many of each subject as its quota says, or all where there are
+    fewer; none of a subject without a quota. Of a subject's last question perhaps only the first picks.
+    """
+    by_question: dict[str, dict[str, list[Kept]]] = defaultdict(lambda: defaultdict(list))
+    for one in kept:
+        by_question[one.subject][one.problem_id].append(one)
+    staying: set[tuple[str, int]] = set()
+    for subject, quota in quotas.items():
+        questions = sorted(by_question[subject])
+        random.Random(f"{seed}-{subject}").shuffle(questions)
+        in_order = [one for question in questions for one in sorted(by_question[subject][question], key=lambda k: k[2:])]
+        staying |= {(one.group_id, one.rollout) for one in in_order[:quota]}
+    return staying

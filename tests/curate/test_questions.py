@@ -1,0 +1,82 @@
+"""Which questions are asked: duplicates, near duplicates, and what a benchmark gives away."""
+
+import json
+
+import pytest
+from conftest import shared
+
+from ded_ray.curate.questions import choose_questions, words
+from ded_ray.recipe import Questions
+from ded_ray.records import Problem
+
+LONG = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many in all?"
+
+
+def problems(*prompts):
+    return [Problem(problem_id=f"p{i}", prompt=prompt, answer="") for i, prompt in enumerate(prompts)]
+
+
+def reasons(asked, benchmark, **knobs):
+    found = problems(*asked)
+    hits = choose_questions(found, {"held": problems(*benchmark)}, Questions(**knobs))
+    return [problem.dropped_because for problem in found], hits
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("What is\n  X + 1?", "what is x+1"),
+        (r"Compute $\dfrac{1}{2} - 3$.", r"compute \frac12-3"),
+        (r"Let \(a \le b\), then?", r"Let $a \le b$ then"),
+        ("“Quoted”", "“quoted”"),
+    ],
+)
+def test_what_is_not_compared(text, same):
+    assert words(text) == words(same)
+
+
+def test_formulas_that_differ_stay_different():
+    assert words("7+5*3") != words("7*5+3")
+    assert words("x-1") != words("x1")
+
+
+def test_a_question_is_asked_once():
+    changed = LONG.replace("48", "52")
+    assert reasons([LONG, LONG.upper(), changed], [])[0] == [None, "duplicate_prompt", None]
+    assert reasons([LONG, changed], [], near_duplicate=0.5)[0] == [None, "near_duplicate"]
+    assert reasons([LONG, LONG + " Please."], [])[0] == [None, "near_duplicate"]
+    assert reasons([LONG, LONG + " Please."], [], near_duplicate=None)[0] == [None, None]
+    assert reasons(["Sort: 12", "Sort: 21"], [])[0] == [None, None]
+
+
+def test_what_a_benchmark_asks_is_not_asked_and_says_which_words_gave_it_away():
+    part = "Yesterday Natalia sold clips to 48 of her friends in April, and then she went home. Why?"
+    found, hits = reasons([LONG.lower(), part, "Something else"], ["Other?", LONG])
+    assert found == ["in_benchmark", "near_benchmark", None]
+    assert [(hit.problem_id, hit.benchmark, hit.benchmark_problem_id) for hit in hits] == [
+        ("p0", "held", "p1"), ("p1", "held", "p1")
+    ]  # fmt: skip
+    assert hits[1].match == "natalia sold clips to 48 of her friends in april and then she"
+    assert reasons([part], [LONG], ngram=14)[0] == [None]
+    assert reasons([part], [LONG], ngram=None)[0] == [None]
+
+
+def test_a_benchmarks_question_that_is_shorter_than_a_run_is_looked_for_as_a_whole():
+    wrapped = "Think well. What is the square\nroot of 144? Answer in one word."
+    assert reasons([wrapped], ["What is the square root of 144?"])[0] == ["near_benchmark"]
+    assert reasons(["Sort: 4821 and more words"], ["Sort: 4821"])[0] == [None]  # two words say too little
+    assert reasons(["sort 4821!"], ["Sort: 4821"])[0] == ["in_benchmark"]
+
+
+def test_real_training_questions_that_share_their_words_with_the_test_questions():
+    def read(name):
+        rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]
+        return [Problem(problem_id=f"{name}-{i}", prompt=row["question"], answer="") for i, row in enumerate(rows)]
+
+    train = read("gsm8k_train.jsonl")
+    hits = choose_questions(train, {"gsm8k": read("gsm8k_test.jsonl")}, Questions())
+    assert 0 < len(hits) < 20
+    for hit in hits:
+        assert 4 <= len(hit.match.split()) <= 13
+        [problem] = [p for p in train if p.problem_id == hit.problem_id]
+        assert hit.match in " ".join(words(problem.prompt))
