@@ -102,5 +102,6 @@ def kernel(pass_rate: float | None, knobs: Kernel | None) -> float:
 
 def effective_sample_size(loss_weights: Sequence[float]) -> float:
     """(sum |w|)^2 / sum w^2 (Kish): as many equal weights would say as much. Between 1 and their number; 0 for none."""
-    squares = sum(weight * weight for weight in loss_weights)
-    return sum(map(abs, loss_weights)) ** 2 / squares if squares else 0.0
+    largest = max(map(abs, loss_weights), default=0.0)
+    scaled = [abs(weight) / largest for weight in loss_weights] if largest else []  # tiny ones have no squares
+    return sum(scaled) ** 2 / sum(weight * weight for weight in scaled) if scaled else 0.0
