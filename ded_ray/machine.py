@@ -27,9 +27,10 @@ def cpus_needed(recipe: Recipe) -> float:
     judge = recipe.verify.judge
     if judge is not None:
         verifying += judge.engine.num_cpus if isinstance(judge.engine, TransformersEngine | VllmEngine) else 0.5
-    streaming = (
-        max(1.0, engines(recipe.student), engines(*recipe.teachers)) + verifying + 3
-    )  # rewarding, curating, reading, writing
+    answering = max(1.0, engines(recipe.student), engines(*recipe.teachers))
+    if recipe.curate.diversity.pick == "lowest_rsr":
+        answering += least_and_most(recipe.curate.reading.workers)[1] * recipe.curate.reading.num_cpus
+    streaming = answering + verifying + 3  # rewarding, curating, reading, writing
     training = recipe.train.workers * recipe.train.num_cpus + 1
     serving = recipe.serve.replicas * recipe.serve.num_cpus + verifying + 2
     return max(streaming, training, serving)

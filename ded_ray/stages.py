@@ -98,8 +98,8 @@ def stream_answers(
         _put_in_order(last.folder)
         _seal_marked(last, "problems", num_groups, count_problems(last.folder))
     else:
-        _, reasons, _ = count_rollouts(rollouts_of_folder(last.folder))
-        _seal_marked(last, "rollouts", counts["num_rollouts"], reasons)
+        _, reasons, kept = count_rollouts(rollouts_of_folder(last.folder))
+        _seal_marked(last, "rollouts", counts["num_rollouts"], reasons, effective_examples=kept.get("effective_examples", 0))
 
 
 def _put_in_order(folder: Path) -> None:

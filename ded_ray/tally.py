@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -35,14 +36,15 @@ def rollouts_of_groups(groups: list[Group]) -> Iterator[pa.ListArray]:
 def count_rollouts(columns: Iterable[pa.ListArray]) -> tuple[int, Counter[str | None], dict[str, Any]]:
     """(number of groups; rollouts by their reason to be dropped, None: kept; what the ledger tells of their verdicts).
 
-    The last: num_rollouts, num_tokens, statuses; where they occur isolation (walls around programs) and judge (how far
-    it agreed).
+    The last: num_rollouts, num_tokens, statuses; where they occur isolation (walls around programs), judge (how far it
+    agreed) and effective_examples (the effective sample size of the kept ones' weights).
     """
-    num_groups, num_tokens = 0, 0
+    num_groups, num_tokens, weight_squares = 0, 0, np.zeros(2)
     statuses, dropped, walls, judged = Counter[str](), Counter[str | None](), Counter[str](), Counter[tuple[str, str, str]]()
     for column in columns:
         num_groups += len(column)
         rollouts = pc.list_flatten(column)
+        weight_squares += _weights_kept(rollouts)
         status, rule, judge = (rollouts.field(name).to_pylist() for name in ("status", "rule_status", "judge_status"))
         num_tokens += pc.sum(rollouts.field("num_tokens")).as_py() or 0
         statuses.update(status)
@@ -54,4 +56,13 @@ def count_rollouts(columns: Iterable[pa.ListArray]) -> tuple[int, Counter[str | 
         counts["isolation"] = dict(walls)
     if agreed := agreement(judged):
         counts["judge"] = agreed
+    if weight_squares[1]:
+        counts["effective_examples"] = round(weight_squares[0] ** 2 / weight_squares[1], 1)
     return num_groups, dropped, counts
+
+
+def _weights_kept(rollouts: pa.StructArray) -> np.ndarray:
+    """(sum of |w|, sum of w^2) over the kept: what the effective sample size is made of (Kish)."""
+    kept = pc.is_null(rollouts.field("dropped_because"))
+    weights = np.abs(rollouts.field("weight").filter(kept).drop_null().to_numpy(zero_copy_only=False))
+    return np.array([weights.sum(), (weights**2).sum()])

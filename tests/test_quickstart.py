@@ -67,6 +67,15 @@ def test_a_rollout_keeps_what_was_found_out_about_it(quickstart):
     assert all(g.student_pass_rate <= 0.75 for g in groups)
 
 
+def test_the_ledger_tells_how_many_equal_examples_the_weights_are_worth(quickstart):
+    [line] = [line for line in Run.open(quickstart).ledger() if line["stage"] == "curated"]
+    groups = read_records(quickstart / "curated", Group)
+    weights = [r.weight for group in groups for r in group.rollouts if r.dropped_because is None]
+    worth = sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    assert line["effective_examples"] == pytest.approx(worth, abs=0.1)
+    assert 0.3 * len(weights) < worth < len(weights)
+
+
 def test_what_may_take_longest_is_asked_first(quickstart):
     lengths = [problem.student_mean_tokens for problem in read_records(quickstart / "questions", Problem)]
     assert lengths == sorted(lengths, reverse=True)

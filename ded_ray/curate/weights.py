@@ -98,10 +98,3 @@ def kernel(pass_rate: float | None, knobs: Kernel | None) -> float:
 
     peak = knobs.a / (knobs.a + knobs.b) if knobs.a + knobs.b else 0.5
     return beta(pass_rate) / beta(peak)
-
-
-def effective_sample_size(loss_weights: Sequence[float]) -> float:
-    """(sum |w|)^2 / sum w^2 (Kish): as many equal weights would say as much. Between 1 and their number; 0 for none."""
-    largest = max(map(abs, loss_weights), default=0.0)
-    scaled = [abs(weight) / largest for weight in loss_weights] if largest else []  # tiny ones have no squares
-    return sum(scaled) ** 2 / sum(weight * weight for weight in scaled) if scaled else 0.0

@@ -3,7 +3,7 @@
 Where a paper is silent, the default is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
 """
 
-from ded_ray.recipe.curate import Compress, Curate, Diversity, Kernel, Quality, Questions, Weights
+from ded_ray.recipe.curate import Compress, Curate, Diversity, Kernel, Quality, Questions, Reading, Weights
 from ded_ray.recipe.engines import Engine, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.recipe.evaluate import Benchmark, Evaluate, Serve
 from ded_ray.recipe.generate import Adaptive, Chat, Model, Sampling, Student, Teacher
@@ -39,6 +39,7 @@ __all__ = [
     "Problems",
     "Quality",
     "Questions",
+    "Reading",
     "Recipe",
     "ReplayEngine",
     "Rewards",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs, Rate
+from ded_ray.knobs import Knobs, Rate, Workers
 
 
 class Questions(Knobs):
@@ -39,6 +39,18 @@ class Compress(Knobs):
     """Drop a question that the student already answers more often than this. DED states no threshold: our choice."""
     min_student_pass_rate: Rate = 0.0
     """Drop one that it answers less often. LIMO (arXiv 2502.03387) keeps 1 to 3 of 32: 0.03 and 0.1."""
+
+
+class Reading(Knobs):
+    """How the student reads what others wrote, for its surprisal (diversity.pick: lowest_rsr, teachers.proxy: rsr)."""
+
+    SPEED = frozenset({"workers", "num_cpus", "num_gpus", "batch_tokens"})
+
+    workers: Workers = 1
+    num_cpus: PositiveFloat = 1
+    num_gpus: Annotated[float, Field(ge=0)] = 0
+    batch_tokens: PositiveInt = 16_384
+    """Of one forward pass, padding included."""
 
 
 class Diversity(Knobs):
@@ -89,6 +101,7 @@ class Curate(Knobs):
     quality: Quality = Quality()
     diversity: Diversity = Diversity()
     weights: Weights = Weights()
+    reading: Reading = Reading()
     mix: dict[str, PositiveInt] = {}
     """Examples per subject (`problems.subject`), such as {math: 400, code: 400}, DED's best mixture; {}: all there are. How
     DED drew its halves is not stated: whole questions in a seeded order is our choice."""

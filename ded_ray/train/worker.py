@@ -3,6 +3,7 @@
 import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ded_ray.recipe import Train
 from ded_ray.records import Example
 from ded_ray.tiny.models import model_path
-from ded_ray.train.loss import weighted_token_loss, weighted_tokens
+from ded_ray.train.loss import step_weights, weighted_token_loss
 from ded_ray.train.sequences import batch_at, micro_batches, num_steps, pad, to_sequence
 from ded_ray.train.wrap import Wrapped, wrap
 
@@ -52,12 +53,14 @@ def train_worker(config: dict[str, Any]) -> None:
 
     for step in range(first_step, total):
         batch = batch_at(step, len(sequences), train.batch_size, config["seed"])
-        normalizer = weighted_tokens((sequences[i].weight, len(sequences[i].completion_ids)) for i in batch)
+        told = [sequences[i] for i in batch]
+        scaled, normalizer = step_weights([s.weight for s in told], [len(s.completion_ids) for s in told])
+        seen = {i: replace(sequences[i], weight=weight) for i, weight in zip(batch, scaled, strict=True)}
         shares = micro_batches(batch, rank, num_workers, train.micro_batch_size)
         step_loss = torch.zeros((), device=device)
         for number, share in enumerate(shares, start=1):
             # An empty share still takes part in the collectives: any sequence, with its loss taken times zero.
-            ids, mask, labels, weights = (t.to(device) for t in pad([sequences[i] for i in share or batch[:1]], pad_id))
+            ids, mask, labels, weights = (t.to(device) for t in pad([seen[i] for i in share or batch[:1]], pad_id))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=train.use_gpu):
                 logits = model.logits(ids, mask, last=number == len(shares))
             loss = weighted_token_loss(logits, labels, weights if share else weights * 0) / normalizer

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ded_ray.train.loss import IGNORED, weighted_token_loss, weighted_tokens
+from ded_ray.train.loss import IGNORED, step_weights, weighted_token_loss
 from ded_ray.train.sequences import Sequence, batch_at, micro_batches, num_steps, pad
 
 
@@ -16,7 +16,22 @@ def test_the_loss_by_hand():
         logits[1, 1], torch.tensor(3)
     )
     assert float(weighted_token_loss(logits, labels, torch.tensor([3.0, 0.5]))) == pytest.approx(float(expected))
-    assert weighted_tokens([(3.0, 2), (0.5, 1)]) == 6.5
+    assert step_weights([3.0, 0.5], [2, 1]) == ([3.0, 0.5], 6.5)
+
+
+def test_negative_weights_count_by_their_mean_token_loss():
+    """REDI: -mean log p of the right ones + alpha x mean log p of the wrong ones, where all right ones are as long."""
+    generator = torch.Generator().manual_seed(0)
+    lengths, weights = [4, 4, 2, 6], [1.0, 1.0, -0.8, -0.8]
+    sequences = [Sequence([1], [2 + i] * length, 0.0) for i, length in enumerate(lengths)]
+    table = torch.randn(10, 10, generator=generator)
+    ids, _, labels, _ = pad(sequences, pad_id=0)
+    scaled, normalizer = step_weights(weights, lengths)
+    loss = weighted_token_loss(table[ids], labels, torch.tensor(scaled)) / normalizer
+    means = [weighted_token_loss(table[ids[i : i + 1]], labels[i : i + 1], torch.ones(1)) / n for i, n in enumerate(lengths)]
+    expected = (means[0] + means[1] - 0.8 * (means[2] + means[3])) / 2
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert step_weights([-0.8, 0.0], [3, 3]) == ([0.0, 0.0], 1.0)
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 5))

@@ -14,7 +14,7 @@ from ded_ray.records import Example
 from ded_ray.tiny.models import model_path
 from ded_ray.tiny.problems import make_problems
 from ded_ray.train.launch import fitting_examples, train
-from ded_ray.train.loss import weighted_token_loss, weighted_tokens
+from ded_ray.train.loss import step_weights, weighted_token_loss
 from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
 from ded_ray.train.worker import learning_rate_at
 
@@ -61,7 +61,7 @@ def plain_loop() -> list[float]:
         batch = [sequences[i] for i in batch_at(step, len(sequences), 4, seed=0)]
         ids, mask, labels, weights = pad(batch, tokenizer.pad_token_id)
         loss = weighted_token_loss(model(input_ids=ids, attention_mask=mask).logits, labels, weights)
-        loss = loss / weighted_tokens((s.weight, len(s.completion_ids)) for s in batch)
+        loss = loss / step_weights([s.weight for s in batch], [len(s.completion_ids) for s in batch])[1]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), KNOBS.max_grad_norm)
         optimizer.param_groups[0]["lr"] = learning_rate_at(step, total, KNOBS)
