@@ -209,13 +209,38 @@ def report(folder: RunFolder) -> None:
 
 
 @app.command()
-def show(folder: RunFolder) -> None:
+def show(
+    folder: RunFolder,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Show so many questions instead, right and wrong answers side by side.")
+    ] = 0,
+) -> None:
     """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
     with plain_errors():
+        if samples:
+            from ded_ray.report.side_by_side import show_samples
+            from ded_ray.run import Run
+
+            show_samples(Run.open(folder), samples)
+            return
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
 
         show_run(Run.open(folder))
+
+
+@app.command()
+def explain(
+    folder: RunFolder,
+    rollout: Annotated[str, typer.Argument(metavar="ROLLOUT_ID", help="GROUP_ID/INDEX, as show and the report have it.")],
+) -> None:
+    """Explain one rollout: its teacher and seed, its verdict and why, its advantage, distances and weight, or why not."""
+    with plain_errors():
+        from ded_ray.report.life import life_of, told
+        from ded_ray.report.terminal import show_life
+        from ded_ray.run import Run
+
+        show_life(rollout, told(life_of(Run.open(folder), rollout)))
 
 
 def main() -> None:

@@ -1,8 +1,6 @@
 """report.html: a run on one page that works offline and without JavaScript. What models wrote is always escaped."""
 
 import json
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from ded_ray.records import Group, Status, read_records
 from ded_ray.report import charts
+from ded_ray.report.side_by_side import mixed_first
 from ded_ray.run import Run, write_atomically
 
 NUM_SAMPLES = 12
@@ -37,7 +36,7 @@ def write_report(run: Run) -> Path:
         curve=charts.curve(curve) if curve else None,
         score_chart=charts.scores(scores) if scores else None,
         verdict=_verdict(scores),
-        samples=_samples(groups),
+        samples=mixed_first(groups, NUM_SAMPLES),
         num_groups=len(groups),
     )  # fmt: skip
     write_atomically(run.folder / "report.html", page)
@@ -46,15 +45,6 @@ def write_report(run: Run) -> Path:
 
 def _environment() -> Environment:
     return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-
-
-def _samples(groups: Iterable[Group]) -> list[Group]:
-    """Groups for the browser: first those in which the teacher was both right and wrong, each kind in the order of ids."""
-
-    def mixed_first(group: Group) -> tuple[bool, str]:
-        return len({rollout.status for rollout in group.rollouts}) < 2, group.problem_id
-
-    return list(islice(sorted(groups, key=mixed_first), NUM_SAMPLES))
 
 
 def _verdict(scores: list[dict[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ded_ray.recipe import Recipe
 from ded_ray.records import CHECKED, Problem
@@ -94,6 +95,16 @@ def show_graded(summary: Summary) -> None:
     if summary.slowest:
         rows = ", ".join(f"row {row} ({seconds:.2f} s, {status})" for seconds, row, status in summary.slowest)
         print_line(f"slowest: {rows}")
+
+
+def show_life(name: str, lines: list[tuple[str, str]]) -> None:
+    """What happened to one rollout, a row per event."""
+    table = Table(title=name, show_header=False, show_lines=True)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for heading, text in lines:
+        table.add_row(heading, Text(text))  # what models wrote is no markup
+    console.print(table)
 
 
 def print_line(text: str) -> None:
