@@ -52,8 +52,8 @@ def read_inputs(recipe: Recipe) -> Inputs:
 
 def models_of(recipe: Recipe) -> dict[str, Model]:
     """The student and its teachers by what a recipe and a run call them: student; teacher, or teachers.0, teachers.1, ..."""
-    several = len(recipe.teachers) > 1
-    teachers = {f"teachers.{i}" if several else "teacher": who for i, who in enumerate(recipe.teachers)}
+    several = len(recipe.teachers.candidates) > 1
+    teachers = {f"teachers.{i}" if several else "teacher": who for i, who in enumerate(recipe.teachers.candidates)}
     return {"student": recipe.student, **teachers}
 
 

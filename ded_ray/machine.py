@@ -27,7 +27,7 @@ def cpus_needed(recipe: Recipe) -> float:
     judge = recipe.verify.judge
     if judge is not None:
         verifying += judge.engine.num_cpus if isinstance(judge.engine, TransformersEngine | VllmEngine) else 0.5
-    answering = max(1.0, engines(recipe.student), engines(*recipe.teachers))
+    answering = max(1.0, engines(recipe.student), engines(*recipe.teachers.candidates))
     if recipe.curate.diversity.pick == "lowest_rsr":
         answering += least_and_most(recipe.curate.reading.workers)[1] * recipe.curate.reading.num_cpus
     streaming = answering + verifying + 3  # rewarding, curating, reading, writing

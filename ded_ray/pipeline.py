@@ -73,14 +73,16 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
     from ded_ray.verify.plan import reward
 
     recipe = run.recipe
-    rollouts = run.stage("teacher_rollouts", [identity(teacher, recipe.seed) for teacher in recipe.teachers], [questions])
+    rollouts = run.stage(
+        "teacher_rollouts", [identity(teacher, recipe.seed) for teacher in recipe.teachers.candidates], [questions]
+    )
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     knobs = recipe.curate
     curating = [recipe.rewards, knobs.quality, knobs.diversity, knobs.weights, recipe.student.model, recipe.seed]
     stage = run.stage("curated", curating, [verdicts])
     if not stage.done:
         stream_answers(
-            "teacher", questions, recipe.teachers, (rollouts, verdicts, stage), Group,
+            "teacher", questions, recipe.teachers.candidates, (rollouts, verdicts, stage), Group,
             distil=lambda groups: curate(reward(groups, recipe.rewards), knobs, recipe.student.model, recipe.seed),
             first_look=inputs.first_looks("teacher"),
         )  # fmt: skip

@@ -87,16 +87,24 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
     tags = {"tiny", "file", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
-    if isinstance(raw, dict) and "teacher" in raw:
-        knob = knob.replace("teachers.0", "teacher", 1)
-    if isinstance(raw, dict) and isinstance(raw.get("problems"), dict) and knob.startswith("problems.0"):
-        knob = knob.replace("problems.0", "problems", 1)
+    knob = _as_written(knob, raw if isinstance(raw, dict) else {})
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in {"missing", "value_error"} else f" (given: {first['input']!r})"
     return f"{knob}: {message}{given}" if knob else f"{message}{given}"
+
+
+def _as_written(knob: str, raw: dict[str, Any]) -> str:
+    """The knob's name in the short form that the recipe has."""
+    if isinstance(raw.get("teacher"), dict):
+        return knob.replace("teachers.candidates.0", "teacher", 1)
+    if isinstance(raw.get("teachers"), list):
+        return knob.replace("teachers.candidates", "teachers", 1)
+    if isinstance(raw.get("problems"), dict) and knob.startswith("problems.0"):
+        return knob.replace("problems.0", "problems", 1)
+    return knob
 
 
 def _all_names(knobs: type[BaseModel]) -> list[str]:

@@ -75,5 +75,5 @@ def test_what_only_makes_a_run_faster_makes_nothing_again():
     after = load_recipe(QUICKSTART, ["train.max_failures=9", "verify.workers=2", "teacher.engine.workers=1"])
     assert before.train.identity() == after.train.identity()
     assert before.verify.identity() == after.verify.identity()
-    assert before.teachers[0].engine.identity() == after.teachers[0].engine.identity()
+    assert before.teachers.candidates[0].engine.identity() == after.teachers.candidates[0].engine.identity()
     assert load_recipe(QUICKSTART, ["train.batch_size=8"]).train.identity() != before.train.identity()

@@ -11,6 +11,7 @@ from ded_ray.recipe.grade import Grade
 from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
+from ded_ray.recipe.teachers import Teachers
 from ded_ray.recipe.train import Ddp, DeepSpeed, Train
 from ded_ray.recipe.verify import Code, Container, Judge, Verify
 
@@ -48,6 +49,7 @@ __all__ = [
     "Serve",
     "Student",
     "Teacher",
+    "Teachers",
     "TinyProblems",
     "Train",
     "TransformersEngine",

@@ -8,9 +8,10 @@ from ded_ray.knobs import Knobs
 from ded_ray.recipe.curate import Curate
 from ded_ray.recipe.engines import ReplayEngine
 from ded_ray.recipe.evaluate import Evaluate, Serve
-from ded_ray.recipe.generate import Student, Teacher
+from ded_ray.recipe.generate import Student
 from ded_ray.recipe.problems import Problems
 from ded_ray.recipe.rewards import Rewards
+from ded_ray.recipe.teachers import Teachers
 from ded_ray.recipe.train import Train
 from ded_ray.recipe.verify import Verify
 
@@ -26,8 +27,8 @@ class Recipe(Knobs):
     problems: Annotated[tuple[Problems, ...], Field(min_length=1), BeforeValidator(_one_or_several)]
     """One source, or a list of them."""
     student: Student
-    teachers: Annotated[tuple[Teacher, ...], Field(min_length=1)]
-    """Each answers every question; `teacher: {...}` is short for a list of one."""
+    teachers: Teachers
+    """A list is short for its `candidates`, `teacher: {...}` for a list of one; `teacher: auto` chooses among them."""
     verify: Verify = Verify()
     rewards: Rewards = Rewards()
     curate: Curate = Curate()
@@ -37,12 +38,23 @@ class Recipe(Knobs):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_teacher(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or "teacher" not in raw:
+    def _teachers(cls, raw: Any) -> Any:
+        """`teacher` and the list form of `teachers`, as what they are short for."""
+        if not isinstance(raw, dict):
             return raw
-        if "teachers" in raw:
-            raise ValueError("teacher: give either teacher or teachers")
-        return {"teachers" if name == "teacher" else name: [v] if name == "teacher" else v for name, v in raw.items()}
+        teacher, teachers = raw.get("teacher"), raw.get("teachers")
+        rest = {name: value for name, value in raw.items() if name not in {"teacher", "teachers"}}
+        if isinstance(teachers, list | tuple):
+            teachers = {"candidates": teachers}
+        if teacher == "auto":
+            if not isinstance(teachers, dict):
+                raise ValueError("teacher: auto chooses among teachers; list them under teachers")
+            teachers = {**teachers, "choose": True}
+        elif teacher is not None:
+            if teachers is not None:
+                raise ValueError("teacher: give either teacher or teachers")
+            teachers = {"candidates": [teacher]}
+        return rest if teachers is None else {**rest, "teachers": teachers}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -51,10 +63,12 @@ class Recipe(Knobs):
             raise ValueError("evaluate.benchmarks: each needs a name of its own")
         if isinstance(self.student.engine, ReplayEngine):
             raise ValueError("student.engine: the student answers itself, it cannot be replayed")
-        if any(isinstance(t.engine, ReplayEngine) for t in self.teachers) and self.rewards.needs_token_counts:
+        if any(isinstance(t.engine, ReplayEngine) for t in self.teachers.candidates) and self.rewards.needs_token_counts:
             raise ValueError("rewards: length and truncation.soft_tokens need token counts; replayed rollouts have none")
         if unknown := set(self.curate.mix) - {source.subject for source in self.problems}:
             raise ValueError(f"curate.mix: no problems are of subject {sorted(unknown)[0]!r}; set problems.subject")
+        if self.teachers.choose and not self.teachers.proxy and not any(b.domain == "in" for b in self.evaluate.benchmarks):
+            raise ValueError("teacher: auto compares students on evaluate.benchmarks of domain in; add one, or a proxy")
         if self.train.batch_size % self.train.workers:
             raise ValueError("train.batch_size: must be a multiple of train.workers")
         return self

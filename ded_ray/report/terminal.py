@@ -48,9 +48,9 @@ def show_plan(
     if recipe.student.measure_pass_rate:
         plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
     kept = 0
-    for teacher in recipe.teachers:
+    for teacher in recipe.teachers.candidates:
         sampling = teacher.sampling
-        name = teacher.model if len(recipe.teachers) > 1 else "teacher"
+        name = teacher.model if len(recipe.teachers.candidates) > 1 else "teacher"
         plan.add_row(f"{name} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
         kept += min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
     plan.add_row(

@@ -41,6 +41,8 @@ def fast_verdict(extracted: str, answer: str) -> bool | None:
         return None
     if found == wanted:
         return True
+    if found.denominator == wanted.denominator == 1:
+        return False
     # Math-Verify compares rounded numbers: close ones are its business.
     return False if abs(found - wanted) > Fraction(1, 1000) * max(Fraction(1), abs(wanted)) else None
 
