@@ -1,18 +1,20 @@
 """The whole story in order. READ THIS FIRST.
 
-Problems go in; the student answers them, which shows what it does not know yet; the teacher answers what is left;
+Problems go in; the student answers them, which shows what it does not know yet; the teachers, or the one that teaches best, answer what is left;
 verifiers reward every answer; the best and most diverse are kept and weighted; the student is trained on them, served,
 and measured against its base and its teacher. Every stage leaves a folder; a stage whose folder still fits is skipped.
 `stages.py` holds the machinery behind the steps.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ded_ray.generate.engine import identity
 from ded_ray.inputs import Inputs, can_be_evaluated, models_of, read_inputs
-from ded_ray.recipe import Recipe
+from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
+from ded_ray.smoke import choose_teachers
 from ded_ray.stages import (
     evaluate_model,
     kept_problems,
@@ -29,11 +31,12 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     inputs = read_inputs(recipe)
     run = Run.create(folder, recipe)
     problems = choose_problems(run, inputs)
+    teachers = choose_teachers(run, inputs, problems)
     questions = ask_student(run, inputs, problems)
-    curated = ask_teacher(run, inputs, questions)
+    curated = ask_teachers(run, inputs, questions, teachers)
     curated = mix_subjects(run, curated)
     checkpoint = train_student(run, curated)
-    evaluations = evaluate(run, inputs, checkpoint)
+    evaluations = evaluate(run, inputs, checkpoint, teachers)
     report(run, checkpoint, evaluations)
     return run
 
@@ -67,14 +70,14 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
     return stage
 
 
-def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
-    """The teacher answers what survived; its answers are verified and curated while it is still answering."""
+def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[Teacher]) -> Stage:
+    """The teachers answer what survived; their answers are verified and curated while they are still answering."""
     from ded_ray.curate.plan import curate
     from ded_ray.verify.plan import reward
 
     recipe = run.recipe
     rollouts = run.stage(
-        "teacher_rollouts", [identity(teacher, recipe.seed) for teacher in recipe.teachers.candidates], [questions]
+        "teacher_rollouts", [identity(teacher, recipe.seed) for teacher in teachers], [questions]
     )
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     knobs = recipe.curate
@@ -82,7 +85,7 @@ def ask_teacher(run: Run, inputs: Inputs, questions: Stage) -> Stage:
     stage = run.stage("curated", curating, [verdicts])
     if not stage.done:
         stream_answers(
-            "teacher", questions, recipe.teachers.candidates, (rollouts, verdicts, stage), Group,
+            "teacher", questions, teachers, (rollouts, verdicts, stage), Group,
             distil=lambda groups: curate(reward(groups, recipe.rewards), knobs, recipe.student.model, recipe.seed),
             first_look=inputs.first_looks("teacher"),
         )  # fmt: skip
@@ -107,7 +110,7 @@ def train_student(run: Run, curated: Stage) -> Stage:
     return stage
 
 
-def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
+def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Teacher]) -> list[Stage]:
     """Base, student and teacher, each asked through the endpoint that serves it."""
     if not inputs.benchmarks:
         return []
@@ -115,7 +118,7 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage) -> list[Stage]:
     trained = str(checkpoint.folder / "model")
     models: dict[str, tuple[str, list[Stage]]] = {"base": (recipe.student.model, []), "student": (trained, [checkpoint])}
     for name, who in models_of(recipe).items():
-        if name != "student" and can_be_evaluated(who):
+        if name != "student" and who in teachers and can_be_evaluated(who):
             models[name] = (who.model, [])
     problems = {name: [problem.to_row() for problem in asked] for name, asked in inputs.benchmarks.items()}
     for name, (model, made_from) in models.items():

@@ -22,6 +22,7 @@ FLOORS = [
     {"report"},
     {"tally", "inputs"},
     {"stages"},
+    {"smoke"},
     {"pipeline"},
     {"cli"},
 ]

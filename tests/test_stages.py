@@ -8,7 +8,7 @@ from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, read_records
 from ded_ray.run import Run
-from ded_ray.stages import read_inputs
+from ded_ray.inputs import read_inputs
 
 SCRIPTED = {"kind": "scripted", "batch_size": 4}
 RECIPE = {
@@ -29,7 +29,8 @@ def curated(folder, recipe):
     loaded = load_recipe(folder / "recipe.yaml")
     inputs = read_inputs(loaded)
     run = Run.create(folder / "run", loaded)
-    stage = pipeline.ask_teacher(run, inputs, pipeline.ask_student(run, inputs, pipeline.choose_problems(run, inputs)))
+    questions = pipeline.ask_student(run, inputs, pipeline.choose_problems(run, inputs))
+    stage = pipeline.ask_teachers(run, inputs, questions, loaded.teachers.candidates)
     ledger = {line["stage"]: line for line in run.ledger()}
     return ledger, list(read_records(stage.folder, Group)), run
 
