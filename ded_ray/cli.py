@@ -126,20 +126,22 @@ def grade(
     wrong, no_answer, truncated, and, for what could not be checked, timed_out, crashed, unverifiable.
     """
     with plain_errors():
+        from functools import partial
+
         from ded_ray.recipe_file import grade_knobs
         from ded_ray.sources.check import check_function
 
         knobs = grade_knobs(verifier, overrides)
         check_function(verifier, "--verifier")
         from ded_ray.inputs import check_answers
+        from ded_ray.judging import judge_of
         from ded_ray.report.terminal import show_graded
-        from ded_ray.stages import judge_of
         from ded_ray.verify.grade import grade_file
 
         if knobs.verify.judge is not None:
             check_answers([], knobs.verify.judge, "verify.judge")
         replies = out.with_name(f"{out.stem}.judge_rollouts")
-        show_graded(grade_file(file, out, knobs, label, *judge_of(knobs.verify, 0, replies)))
+        show_graded(grade_file(file, out, knobs, label, partial(judge_of, knobs.verify, 0, replies)))
 
 
 @app.command()
@@ -184,6 +186,7 @@ def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
         from ded_ray.recipe_file import load_recipe
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
+        from ded_ray.smoke import chosen_teachers
 
         opened = Run.open(folder)
         checkpoint = opened.finished_stage("checkpoint")
@@ -194,7 +197,7 @@ def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
         for old in folder.glob("evaluate_*"):
             shutil.rmtree(old)
         run = Run.create(folder, recipe)
-        pipeline.report(run, checkpoint, pipeline.evaluate(run, inputs, checkpoint))
+        pipeline.report(run, checkpoint, pipeline.evaluate(run, inputs, checkpoint, chosen_teachers(run)))
         show_run(run)
 
 

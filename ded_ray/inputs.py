@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from ded_ray.curate.questions import Hit, choose_questions
+from ded_ray.generate.engine import identity, key_of
+from ded_ray.knobs import BadInput
 from ded_ray.recipe import Model, OpenAIEngine, Recipe, ReplayEngine, TransformersEngine, VllmEngine
 from ded_ray.records import Problem
-from ded_ray.sources.check import check_function, check_prompts_fit
+from ded_ray.sources.check import check_adapter, check_function, check_prompts_fit
 from ded_ray.sources.problems import read_all, read_problems
 
 LOCAL = TransformersEngine | VllmEngine
@@ -44,6 +46,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         if knob == "student" or can_be_evaluated(who):
             plain = Model(model=who.model)  # the endpoint asks without system message and other templates
             check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
+    check_apart(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
     hits = choose_questions(problems, benchmarks, recipe.curate.questions)
@@ -62,11 +65,21 @@ def can_be_evaluated(teacher: Model) -> bool:
     return isinstance(teacher.engine, TransformersEngine)
 
 
+def check_apart(recipe: Recipe) -> None:
+    """Raise BadInput where two teachers are the same to a group's id: each would take the other's answers for its own."""
+    known: dict[str, str] = {}
+    for knob, who in models_of(recipe).items():
+        if knob != "student" and (other := known.setdefault(identity(who, recipe.seed), knob)) != knob:
+            raise BadInput(f"{knob}: the same model, asked in the same way, as {other}; leave one of them out")
+
+
 def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:
     """Raise BadInput when this model cannot answer these problems: no such model, no room, no key, no rollout.
 
     Returns what the model will see of the first of them.
     """
+    if isinstance(who.engine, VllmEngine):
+        check_adapter(who.engine, knob)
     if isinstance(who.engine, LOCAL):
         return check_prompts_fit(problems, who, who.sampling.max_tokens, knob, f"{knob}.sampling.max_tokens")
     if isinstance(who.engine, ReplayEngine):
@@ -74,8 +87,6 @@ def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:
 
         check_covers(who.engine, problems)
     if isinstance(who.engine, OpenAIEngine):
-        from ded_ray.generate.engine import key_of
-
         key_of(who)
         return f"the endpoint counts its tokens: {who.chat.messages(problems[0].prompt)}" if problems else None
     return None

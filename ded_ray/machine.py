@@ -4,11 +4,11 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ded_ray.knobs import least_and_most
+from ded_ray.knobs import BadInput, least_and_most
 from ded_ray.recipe import Model, Recipe, TransformersEngine, VllmEngine
 
 MIN_LOGICAL_CPUS = 8
@@ -60,6 +60,24 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
     quieten()
 
 
+def check_gpus(models: Sequence[Model]) -> None:
+    """Raise BadInput for engines that would wait for ever: GPUs that this machine lacks. A cluster may yet grow."""
+    import ray
+
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    there = ray.cluster_resources().get("GPU", 0)
+    for who in models:
+        engine, needed = who.engine, 0.0
+        if isinstance(engine, VllmEngine) and engine.device == "gpu":
+            needed = least_and_most(engine.workers)[0] * engine.tensor_parallel * engine.pipeline_parallel
+        elif isinstance(engine, TransformersEngine):
+            needed = least_and_most(engine.workers)[0] * engine.num_gpus
+        if needed > there:
+            raise BadInput(f"{who.model}: its engines need {needed:g} GPUs, and this machine has {there:g}; submit the run "
+                           f"to a cluster, or change engine.workers or engine.device")  # fmt: skip
+
+
 @contextmanager
 def _stderr_closed() -> Iterator[None]:
     kept = os.dup(2)
@@ -83,6 +101,8 @@ def quieten() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # The one that watches memory calls what makes an actor's placement group, again and again: GPUs would be taken by none.
+    context.issue_detectors_config.detectors = []
     context.use_datasource_v2 = False  # its Parquet reader takes 4 to 6 s to begin on two cores (2.60), the other 0.1 s
     context.memory_usage_poll_interval_s = None  # else a thread of every task in flight measures its process each second
     import ray.serve

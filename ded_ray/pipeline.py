@@ -1,21 +1,21 @@
 """The whole story in order. READ THIS FIRST.
 
-Problems go in; the student answers them, which shows what it does not know yet; the teachers, or the one that teaches best, answer what is left;
-verifiers reward every answer; the best and most diverse are kept and weighted; the student is trained on them, served,
-and measured against its base and its teacher. Every stage leaves a folder; a stage whose folder still fits is skipped.
-`stages.py` holds the machinery behind the steps.
+Problems go in; the student answers them, which shows what it does not know yet; the teachers, or the one that teaches
+best, answer what is left; verifiers reward every answer; the best and most diverse are kept and weighted; the student is
+trained on them, served, and measured against its base and its teacher. Every stage leaves a folder; a stage whose folder
+still fits is skipped. `stages.py` holds the machinery behind the steps.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from ded_ray.generate.engine import identity
 from ded_ray.inputs import Inputs, can_be_evaluated, models_of, read_inputs
 from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.smoke import choose_teachers
 from ded_ray.stages import (
+    answers_stage,
     evaluate_model,
     kept_problems,
     mix_groups,
@@ -59,7 +59,7 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
         if not stage.done:
             write_problems(stage, kept_problems(problems))
         return stage
-    rollouts = run.stage("student_rollouts", [identity(recipe.student, recipe.seed)], [problems])
+    rollouts = answers_stage(run, "student_rollouts", [recipe.student], problems)
     verdicts = run.stage("student_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     stage = run.stage("questions", [recipe.curate.compress], [verdicts])
     if not stage.done:
@@ -76,9 +76,7 @@ def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[
     from ded_ray.verify.plan import reward
 
     recipe = run.recipe
-    rollouts = run.stage(
-        "teacher_rollouts", [identity(teacher, recipe.seed) for teacher in teachers], [questions]
-    )
+    rollouts = answers_stage(run, "teacher_rollouts", teachers, questions)
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     knobs = recipe.curate
     curating = [recipe.rewards, knobs.quality, knobs.diversity, knobs.weights, recipe.student.model, recipe.seed]

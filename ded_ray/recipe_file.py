@@ -75,9 +75,7 @@ def _resolve_paths(node: Any, folder: Path) -> None:
 
 def _is_path(key: str | int, value: str, folder: Path) -> bool:
     return (
-        key in {"path", "lora"}
-        or (key == "model" and (folder / value).is_dir())
-        or (key == "template" and value.endswith(".jinja"))
+        key in {"path", "lora"} or (key == "model" and (folder / value).is_dir()) or (key == "template" and "{" not in value)
     )
 
 

@@ -53,6 +53,10 @@ class Stage:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
 
+    def reopen(self) -> None:
+        """It is to be made again, with all that depends on it."""
+        self.done, self.token = False, uuid.uuid4().hex
+
     def begin(self, *, keep: bool = False) -> Path:
         """Make room for a new making. `keep` leaves what an earlier one finished (paid rollouts, checkpoints)."""
         if not keep:

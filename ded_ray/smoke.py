@@ -8,12 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ded_ray.generate.engine import identity
 from ded_ray.inputs import Inputs
 from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem, read_records
 from ded_ray.run import Run, Stage, write_atomically
-from ded_ray.stages import evaluate_model, kept_problems, stream_answers, train_on, write_problems
+from ded_ray.stages import answers_stage, evaluate_model, kept_problems, stream_answers, train_on, write_problems
 from ded_ray.teachers.choice import Row, choose, compare, disagreement
 
 NUM_TEXTS = 30
@@ -22,8 +21,17 @@ NUM_TEXTS = 30
 
 def choose_teachers(run: Run, inputs: Inputs, problems: Stage) -> tuple[Teacher, ...]:
     """The teachers that answer every question: all candidates, or with `teacher: auto` the one that is chosen."""
+    if run.recipe.teachers.choose:
+        smoke_test(run, inputs, problems)
+    return chosen_teachers(run)
+
+
+def chosen_teachers(run: Run) -> tuple[Teacher, ...]:
+    """The same of a run that has them already."""
     knobs = run.recipe.teachers
-    return (knobs.candidates[smoke_test(run, inputs, problems)["winner"]],) if knobs.choose else knobs.candidates
+    if not knobs.choose:
+        return knobs.candidates
+    return (knobs.candidates[json.loads((run.folder / "teachers.json").read_text())["winner"]],)
 
 
 def smoke_test(run: Run, inputs: Inputs, problems: Stage) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def _answers(run: Run, inputs: Inputs, name: str, who: Teacher, questions: Stage
     from ded_ray.teachers.measure import as_corpus
 
     recipe = run.recipe
-    rollouts = run.stage(f"{name}_rollouts", [identity(who, recipe.seed)], [questions])
+    rollouts = answers_stage(run, f"{name}_rollouts", [who], questions)
     verdicts = run.stage(f"{name}_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     corpus = run.stage(f"{name}_corpus", [], [verdicts])
     if not corpus.done:

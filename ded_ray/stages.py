@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ded_ray.curate.questions import Hit
+from ded_ray.judging import verifying
 from ded_ray.knobs import BadInput
-from ded_ray.machine import start_ray
-from ded_ray.recipe import Model, Recipe, Verify
+from ded_ray.machine import check_gpus, start_ray
+from ded_ray.recipe import Model, Recipe
 from ded_ray.records import CHECKED, Group, Problem, read_records, to_table
 from ded_ray.run import Run, Stage, write_atomically
 from ded_ray.tally import count_problems, count_rollouts, rollouts_of_folder, rollouts_of_groups
 
+QUARANTINED = "_quarantined.txt"
+"""In the folder of answers: ids of the groups that are missing there."""
+
 if TYPE_CHECKING:
     from ray.data import Dataset
-
-    from ded_ray.verify.plan import Answerer
 
 
 def write_problems(stage: Stage, problems: list[Problem], hits: Iterable[Hit] = ()) -> None:
@@ -61,6 +63,7 @@ def stream_answers(
     rollouts, verdicts, last = stages
     run = last.run
     start_ray(run.recipe)
+    check_gpus(models)
     import ray
 
     from ded_ray.generate.plan import answering
@@ -84,14 +87,17 @@ def stream_answers(
                 for who in models
             ]
             together = groups[0].union(*groups[1:]) if len(groups) > 1 else groups[0]
-            distil(verified(together, run, save_to=verdicts.begin())).write_parquet(str(last.begin()))
+            verified = open_plans.enter_context(verifying(run))
+            distil(verified(together, verdicts.begin())).write_parquet(str(last.begin()))
 
     num_groups, _, counts = count_rollouts(rollouts_of_folder(verdicts.folder))
     if not rollouts.done:
         made = {key: counts[key] for key in ("num_rollouts", "num_tokens")}
         if any(who.sampling.adaptive for who in models):
             made["num_rollouts_if_fixed"] = sum(who.sampling.num_rollouts for who in models) * num_asked // len(models)
-        rollouts.seal("groups", num_asked, +Counter(quarantined=num_asked - num_groups), num_groups, **made)
+        refused = _quarantined(questions, models, run)
+        (rollouts.folder / QUARANTINED).write_text("\n".join(refused))
+        rollouts.seal("groups", num_asked, +Counter(quarantined=len(refused)), num_groups, **made)
     if not verdicts.done:
         verdicts.seal("groups", num_groups, Counter(), num_groups, **counts)
     if record is Problem:
@@ -100,6 +106,30 @@ def stream_answers(
     else:
         _, reasons, kept = count_rollouts(rollouts_of_folder(last.folder))
         _seal_marked(last, "rollouts", counts["num_rollouts"], reasons, effective_examples=kept.get("effective_examples", 0))
+
+
+def _quarantined(questions: Stage, models: Sequence[Model], run: Run) -> list[str]:
+    """The groups of these questions that could not be answered."""
+    from ded_ray.generate.engine import identity
+    from ded_ray.generate.plan import ids_of
+    from ded_ray.generate.saved import as_number
+    from ded_ray.generate.watch import read_quarantine
+
+    asked = {int(number) for who in models for number in ids_of(questions.folder, identity(who, run.recipe.seed))}
+    return [name for name in read_quarantine(run.folder / "quarantine.jsonl") if as_number(name) in asked]
+
+
+def answers_stage(run: Run, name: str, models: Sequence[Model], questions: Stage) -> Stage:
+    """The stage of what these models answer; not done any longer when a line of its quarantine was deleted since."""
+    from ded_ray.generate.engine import identity
+    from ded_ray.generate.watch import read_quarantine
+
+    stage = run.stage(name, [identity(who, run.recipe.seed) for who in models], [questions])
+    if stage.done:
+        refused = (stage.folder / QUARANTINED).read_text().split()
+        if set(refused) - read_quarantine(run.folder / "quarantine.jsonl").keys():
+            stage.reopen()
+    return stage
 
 
 def _put_in_order(folder: Path) -> None:
@@ -121,34 +151,6 @@ def _put_in_order(folder: Path) -> None:
         (folder / ".problems.parquet").rename(folder / "problems.parquet")
 
     ray.get(ray.remote(rewrite).remote())
-
-
-def verified(groups: "Dataset", run: Run, save_to: Path | None = None) -> "Dataset":
-    """Groups with verdicts, the rules' first and then, where the recipe has one, the judge's. Lazy."""
-    from ded_ray.verify.plan import judge, verify
-
-    knobs = run.recipe.verify
-    make_answerer, resources = judge_of(knobs, run.recipe.seed, run.folder / "judge_rollouts")
-    if knobs.judge is None or make_answerer is None:
-        return verify(groups, knobs, save_to)
-    return judge(verify(groups, knobs), knobs.judge, make_answerer, resources, save_to)
-
-
-def judge_of(knobs: Verify, seed: int, replies: Path) -> "tuple[Callable[[], Answerer] | None, dict[str, float]]":
-    """What makes the judge's answerer, and the resources it needs; (None, {}) without a judge.
-
-    Its replies are saved in a folder of their own, so that none is paid for twice.
-    """
-    if knobs.judge is None:
-        return None, {}
-    from ded_ray.generate.answering import Asking
-    from ded_ray.generate.engine import key_of
-    from ded_ray.generate.plan import engine_resources
-    from ded_ray.generate.saved import settle
-
-    quarantine = replies.with_name(f"{replies.name}.quarantine.jsonl")
-    make_answerer = partial(Asking, knobs.judge, seed, replies, quarantine, key_of(knobs.judge), settle(replies))
-    return make_answerer, engine_resources(knobs.judge.engine)
 
 
 def _seal_marked(stage: Stage, unit: str, rows_in: int, reasons: Counter[str | None], **more: Any) -> None:
@@ -217,12 +219,13 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
     with (
         served(model, name, recipe.serve, f"/{stage.token}") as url,
         progress(f"evaluate {name}", num_problems, "problems") as counts,
+        verifying(stage.run) as verified,
     ):
         for benchmark, problems in benchmarks.items():
             groups = ask(problems, url, name, knobs.sampling, knobs.concurrency, recipe.seed, counts)
             size = recipe.verify.batch_size
             blocks = [to_table(groups[i : i + size], Group) for i in range(0, len(groups), size)]
-            checked = verified(ray.data.from_arrow(blocks), stage.run)
+            checked = verified(ray.data.from_arrow(blocks), None)
             rows = [Group.from_row(row) for row in checked.take_all()]
             pq.write_table(to_table(rows, Group), folder / f"{benchmark}.parquet")
             answered += rows

@@ -36,16 +36,16 @@ def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 raise BadInput(f"{path}, line {number}: not JSON ({error}); was the file cut off?") from error
             if not isinstance(row, dict):
                 raise BadInput(f"{path}, line {number}: a row must be a JSON object")
-            yield _storable(row) if b"\\ud" in line.lower() else row
+            yield storable(row) if b"\\ud" in line.lower() else row
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """JSON may name half a surrogate pair, which no text file can hold; each becomes a question mark."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
-    return [_storable(item) for item in value] if isinstance(value, list) else value
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list) else value
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ FLOORS = [
     {"sources", "generate", "verify", "curate", "train"},
     {"teachers", "serve", "evaluate"},
     {"report"},
-    {"tally", "inputs"},
+    {"tally", "inputs", "judging"},
     {"stages"},
     {"smoke"},
     {"pipeline"},

@@ -4,11 +4,11 @@ import pytest
 import yaml
 
 from ded_ray import pipeline
+from ded_ray.inputs import read_inputs
 from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, read_records
 from ded_ray.run import Run
-from ded_ray.inputs import read_inputs
 
 SCRIPTED = {"kind": "scripted", "batch_size": 4}
 RECIPE = {
@@ -79,3 +79,27 @@ def test_teacher_is_short_for_one_teacher_and_not_both(tmp_path):
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(wrong_pool))
     with pytest.raises(BadInput, match=r"teacher\.engine\.workers.*the first of \[min, max\] is larger"):
         load_recipe(tmp_path / "r.yaml")
+
+
+def test_teachers_that_cannot_be_told_apart_are_refused(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"teachers": [RECIPE["teachers"][0]] * 2}))
+    with pytest.raises(BadInput, match=r"teachers\.1: the same model, asked in the same way, as teachers\.0"):
+        read_inputs(load_recipe(tmp_path / "recipe.yaml"))
+
+
+def test_what_is_taken_out_of_quarantine_is_asked_again_by_a_finished_run(ray_cluster, tmp_path):
+    poison = {"kind": "scripted", "batch_size": 1, "dies_at": "chain-1-3"}
+    dying = RECIPE | {"teachers": [{"model": "steady", "engine": poison, "sampling": {"num_rollouts": 2}}]}
+    ledger, groups, run = curated(tmp_path, dying)
+    assert (ledger["teacher_rollouts"]["rows_kept"], ledger["teacher_rollouts"]["dropped"]) == (11, {"quarantined": 1})
+    made = (run.folder / "curated" / "_manifest.json").read_text()
+    curated(tmp_path, dying)
+    assert (run.folder / "curated" / "_manifest.json").read_text() == made, "nothing to do"
+    (run.folder / "quarantine.jsonl").write_text("\n")
+    mended = RECIPE | {"teachers": [{"model": "steady", "engine": SCRIPTED, "sampling": {"num_rollouts": 2}}]}
+    ledger, again, _ = curated(tmp_path, mended)
+    assert (ledger["teacher_rollouts"]["rows_kept"], ledger["teacher_rollouts"]["dropped"]) == (12, {})
+    assert {g.group_id for g in groups} < {g.group_id for g in again}
+    (run.folder / "quarantine.jsonl").write_text("{half a line")
+    with pytest.raises(BadInput, match="delete whole lines only"):
+        curated(tmp_path, mended)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from ded_ray.generate.engine import Answer, Refusal, Request, group_seed, identity, make_engine
 from ded_ray.generate.saved import Saved, Saver, find
-from ded_ray.generate.watch import BEAT_SECONDS, Finished, Watch, max_deaths
+from ded_ray.generate.watch import BEAT_SECONDS, Finished
 from ded_ray.knobs import Stopped
 from ded_ray.recipe import Model
 from ded_ray.records import Group, Problem, Rollout, stable_hash, to_table
@@ -26,6 +27,10 @@ def group_id(problem: Problem, identity: str) -> str:
     Reference and verifier are no part of it: a corrected answer does not cost a rollout.
     """
     return stable_hash(problem.problem_id, problem.prompt, identity)
+
+
+PATIENCE_SECONDS = 600
+"""What is in flight when a run stops is waited for as long as some of it is finished so often."""
 
 
 class Answering:
@@ -45,15 +50,20 @@ class Answering:
     ) -> None:
         self._who, self._seed, self._save_to, self._watch, self._saved = who, seed, save_to, watch, saved
         self._identity, self._saver = identity(who, seed), Saver(save_to)
-        self._engine = make_engine(who, save_to, key)
         context = ray.get_runtime_context()
         self._name = context.get_actor_id() or ""
+        ray.get(watch.load.remote(self._name, who.model))
+        try:
+            self._engine = make_engine(who, save_to, key)
+        except Exception as error:  # the boundary: an engine may fail to load in any way
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+            ray.get(watch.stop.remote(f"{who.model}: its engine cannot be loaded ({reason})"))
+            raise
         ray.get(watch.enrol.remote(self._name, f"node {context.get_node_id()[:8]}, process {os.getpid()}"))
         self._make_settled = make_settled
         self._settled: Callable[[Group], bool] | None = None
         self._one_suspect, self._settling = asyncio.Lock(), asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
-        self._num_calls = 0
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         return to_table(await self.answer([Problem.from_row(row) for row in batch.to_pylist()]), Group)
@@ -61,18 +71,20 @@ class Answering:
     async def answer(self, problems: list[Problem]) -> list[Group]:
         """One group per problem that could be answered, in any order; every new one is saved before it is returned.
 
-        Raises Stopped when the run cannot go on, once all else that this actor is being asked is answered and saved.
+        Raises Stopped when the run cannot go on, once what all engines are being asked is answered and saved: what is raised
+        here ends the plan, and them.
         """
-        self._num_calls += 1
         try:
             return await self._answer(problems)
         except Stopped as stopped:
             why = stopped
-        finally:
-            self._num_calls -= 1
-        while self._num_calls:
-            await asyncio.sleep(0.1)
-        await self._watch.stop.remote(str(why))
+        await self._watch.stop.remote(f"{self._who.model}: {why}")
+        await self._watch.give_up.remote(self._name, [group_id(problem, self._identity) for problem in problems])
+        busy, since = -1, time.monotonic()
+        while (now := await self._watch.num_in_flight.remote()) and time.monotonic() - since < PATIENCE_SECONDS:
+            if now != busy:
+                busy, since = now, time.monotonic()
+            await asyncio.sleep(0.2)
         raise why
 
     async def _answer(self, problems: list[Problem]) -> list[Group]:
@@ -105,38 +117,54 @@ class Answering:
 
     async def _made(self, requests: list[Request]) -> list[Group]:
         """Ask, save and report; with adaptive sampling in rounds, of which a settled group goes on to no further."""
+        begun = {request.seed: self._group(request) for request in requests}
         groups: list[Group] = []
-        rounds = self._who.sampling.rounds
-        rollouts: dict[int, list[Rollout]] = {request.seed: [] for request in requests}
-        for number, count in enumerate(rounds):
-            asked = {request.seed + sum(rounds[:number]): request for request in requests}
-            sampling = self._who.sampling.model_copy(update={"num_rollouts": count})
-            requests = []
-            parts = [replace(request, seed=seed, sampling=sampling) for seed, request in asked.items()]
-            async for answers in self._answers(parts):
-                complete = []
-                for part, answer in answers:
-                    request = asked[part.seed]
-                    so_far = rollouts[request.seed]
-                    group = self._group(request, so_far)
-                    if isinstance(answer, Refusal) and not so_far:
-                        await self._watch.refuse.remote(self._name, group.group_id, answer.reason)
-                        continue
-                    if not isinstance(answer, Refusal):
-                        so_far += [replace(rollout, index=rollout.index + len(so_far)) for rollout in answer]
-                        if number + 1 < len(rounds) and not await self._is_settled(group):
-                            requests.append(request)
-                            continue
-                    complete.append(group)
-                await asyncio.to_thread(self._saver.save, complete)
-                self._report(complete)
-                groups += complete
+        try:
+            for number in range(len(self._who.sampling.rounds)):
+                requests = await self._one_round(number, requests, begun, groups)
+        except Stopped:  # the rollouts of earlier rounds were paid for
+            await self._keep([group for group in begun.values() if group.rollouts], groups)
+            raise
         return groups
 
-    def _group(self, request: Request, rollouts: list[Rollout]) -> Group:
+    async def _one_round(
+        self, number: int, requests: list[Request], begun: dict[int, Group], groups: list[Group]
+    ) -> list[Request]:
+        """Fill what has `begun` (by the requests' seeds); what is complete goes to `groups`. Returns who needs another."""
+        if not requests:
+            return []
+        rounds, again = self._who.sampling.rounds, list[Request]()
+        sampling = self._who.sampling.model_copy(update={"num_rollouts": rounds[number]})
+        asked = {request.seed + sum(rounds[:number]): request for request in requests}
+        parts = [replace(request, seed=seed, sampling=sampling) for seed, request in asked.items()]
+        async for answers in self._answers(parts):
+            complete = []
+            for part, answer in answers:
+                request = asked[part.seed]
+                group = begun[request.seed]
+                if isinstance(answer, Refusal):
+                    if not group.rollouts:
+                        await self._watch.refuse.remote(self._name, group.group_id, answer.reason)
+                        continue
+                else:
+                    before = len(group.rollouts)
+                    group.rollouts += [storable(rollout, rollout.index + before) for rollout in answer]
+                    if number + 1 < len(rounds) and not await self._is_settled(group):
+                        again.append(request)
+                        continue
+                complete.append(begun.pop(request.seed))
+            await self._keep(complete, groups)
+        return again
+
+    async def _keep(self, complete: list[Group], groups: list[Group]) -> None:
+        await asyncio.to_thread(self._saver.save, complete)
+        self._report(complete)
+        groups += complete
+
+    def _group(self, request: Request) -> Group:
         problem = request.problem
         assert problem is not None
-        return Group.of(problem, group_id(problem, self._identity), self._who.model, rollouts)
+        return Group.of(problem, group_id(problem, self._identity), self._who.model, [])
 
     async def _is_settled(self, group: Group) -> bool:
         async with self._settling:
@@ -161,14 +189,18 @@ class Answering:
             await asyncio.sleep(BEAT_SECONDS)
 
 
+def storable(rollout: Rollout, index: int) -> Rollout:
+    """With its place in the group; half a surrogate pair, which no file can hold, becomes a question mark."""
+    return replace(rollout, index=index, completion=rollout.completion.encode(errors="replace").decode())
+
+
 class Asking:
-    """Answering for those who are not asynchronous themselves, with a watch and an event loop of its own.
+    """Answering for those who are not asynchronous themselves, with an event loop of its own.
 
     For a judge: `saved` are the replies that earlier runs paid for.
     """
 
-    def __init__(self, who: Model, seed: int, save_to: Path, quarantine: Path, key: SecretStr, saved: Saved) -> None:
-        watch = ray.remote(num_cpus=0)(Watch).remote(quarantine, max_deaths(who.engine))
+    def __init__(self, who: Model, seed: int, save_to: Path, watch: Any, key: SecretStr, saved: Saved) -> None:
         self._answering = Answering(who, seed, save_to, watch, key, lambda: lambda _: True, saved)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()

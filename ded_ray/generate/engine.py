@@ -8,6 +8,7 @@ process, so that Ray replaces it.
 
 import asyncio
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -71,10 +72,15 @@ def group_seed(recipe_seed: int, problem_id: str, model: str) -> int:
 
 
 def identity(who: Model, seed: int) -> str:
-    """What makes the answers of a model: its name, kind of engine, sampling, seed; for replayed ones the file's bytes."""
-    parts = [who.model, who.engine.identity(), who.chat.rendering(), who.chat.system, who.sampling.model_dump_json(), seed]
-    if isinstance(who.engine, ReplayEngine):
-        with Path(who.engine.path).open("rb") as file:
+    """What makes the answers of a model: its name, kind of engine, sampling, seed; the bytes of replayed answers or
+    of an adapter."""
+    sampling = json.dumps(who.sampling.identity())
+    parts = [who.model, who.engine.identity(), who.chat.rendering(), who.chat.system, sampling, seed]
+    files = [Path(who.engine.path)] if isinstance(who.engine, ReplayEngine) else []
+    if isinstance(who.engine, VllmEngine) and who.engine.lora:
+        files = sorted(path for path in Path(who.engine.lora).iterdir() if path.is_file())
+    for path in files:
+        with path.open("rb") as file:
             parts.append(hashlib.file_digest(file, "sha256").hexdigest())
     return stable_hash(*parts)
 
@@ -104,7 +110,8 @@ def make_engine(who: Model, save_to: Path, key: SecretStr) -> Engine:
         case OpenAIEngine() as engine:
             from ded_ray.generate.openai_engine import Endpoint
 
-            return Endpoint(who.model, engine, key, save_to / ".spent.jsonl")
+            spent = save_to / f".spent-{stable_hash(who.model, engine.base_url)}.jsonl"
+            return Endpoint(who.model, engine, key, spent)
         case ReplayEngine() as engine:
             from ded_ray.generate.replay_engine import ReplayFile
 

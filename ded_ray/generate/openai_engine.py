@@ -11,7 +11,7 @@ from aiolimiter import AsyncLimiter
 from openai.types.chat import ChatCompletion
 from openai.types.chat.chat_completion import Choice
 from pydantic import SecretStr
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from ded_ray.generate.engine import Answer, Refusal, Request, as_they_come
 from ded_ray.generate.purse import Cost, Envelope, Purse
@@ -27,9 +27,14 @@ class Unusable(Exception):
     """The endpoint answered with something that is not an answer."""
 
 
-REFUSED_FOR_NOW = (openai.RateLimitError, openai.InternalServerError, openai.ConflictError)
-WORTH_A_RETRY = (*REFUSED_FOR_NOW, openai.APIConnectionError, TimeoutError, Unusable)
 SETTINGS_ARE_WRONG = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
+FAILURES = (openai.APIError, TimeoutError, Unusable)
+NOT_NOW = frozenset({408, 409, 429})
+PAYMENT_REQUIRED = 402
+NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout"})
+"""Of the client's HTTP library, whichever of its versions that is."""
+
+MINUTE = 60.0
 
 backoff = wait_exponential_jitter(initial=0.5, max=60)
 
@@ -41,18 +46,39 @@ def wait(state: RetryCallState) -> float:
     return max(backoff(state), min(float(asked), 300) if asked.replace(".", "", 1).isdigit() else 0)
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether it may help to ask the same again."""
+    if isinstance(error, openai.APIStatusError):
+        return (error.status_code in NOT_NOW or error.status_code >= 500) and not out_of_money(error)
+    return isinstance(error, openai.APIConnectionError | TimeoutError | Unusable)
+
+
+def out_of_money(error: BaseException) -> bool:
+    return isinstance(error, openai.APIStatusError) and (
+        error.status_code == PAYMENT_REQUIRED or error.code == "insufficient_quota"
+    )
+
+
+def never_sent(error: BaseException) -> bool:
+    """The endpoint cannot have seen, or charged for, this request."""
+    if isinstance(error, openai.APIStatusError):
+        return True
+    return isinstance(error, openai.APIConnectionError) and type(error.__cause__).__name__ in NEVER_CONNECTED
+
+
 class Endpoint:
     """An engine. One actor holds it, so that its rates and its purse are the whole run's."""
 
     def __init__(self, model: str, knobs: OpenAIEngine, key: SecretStr, spent: Path) -> None:
-        self._model, self._knobs, self._spent = model, knobs, spent
+        self._model, self._knobs, self._spent, self._key = model, knobs, spent, key
         self._client = openai.AsyncOpenAI(
             base_url=knobs.base_url, api_key=key.get_secret_value(), timeout=knobs.timeout_seconds, max_retries=0
         )
         self._purse: Purse | None = None
-        self._requests = AsyncLimiter(knobs.requests_per_minute) if knobs.requests_per_minute else None
-        self._tokens = AsyncLimiter(knobs.tokens_per_minute) if knobs.tokens_per_minute else None
+        self._requests, self._tokens = limiter(knobs.requests_per_minute), limiter(knobs.tokens_per_minute)
+        self._places = asyncio.Semaphore(knobs.in_flight)
         self._mean_tokens: float | None = None
+        self._num_answered = 0
 
     async def generate(self, requests: list[Request]) -> AsyncIterator[Answer]:
         async for answer in as_they_come(self._answer, requests):
@@ -60,16 +86,29 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> list[Rollout] | Refusal:
         self._purse = self._purse or Purse(self._knobs, self._spent)
-        async with self._purse.envelope(self._at_most(request, request.sampling.num_rollouts)) as envelope:
+        at_most, answered_before = self._at_most(request, request.sampling.num_rollouts), self._num_answered
+        async with self._places, self._purse.envelope(at_most) as envelope:
             rollouts: list[Rollout] = []
             try:
                 await self._fill(rollouts, request, envelope)
-            except SETTINGS_ARE_WRONG as error:
-                why = f"{self._knobs.base_url} refuses the key, or has no model {self._model!r}: {_in_short(error)}"
-                raise Stopped(why) from error
-            except (openai.APIError, TimeoutError, Unusable) as error:
-                return rollouts or Refusal(_in_short(error))  # a group that is too small was paid for all the same
+            except (Stopped, *FAILURES) as error:
+                if rollouts:  # a group that is too small was paid for all the same; what stops the run will do so again
+                    return rollouts
+                if isinstance(error, Stopped):
+                    raise
+                return self._refusal(error, answered_before)
             return rollouts
+
+    def _refusal(self, error: Exception, answered_before: int) -> Refusal:
+        """Of a prompt that others of its time were answered beside. Raises Stopped when it is the endpoint's own doing."""
+        where, reason = self._knobs.base_url, self._in_short(error)
+        if isinstance(error, SETTINGS_ARE_WRONG):
+            raise Stopped(f"{where} refuses the key, or has no model {self._model!r}: {reason}") from error
+        if out_of_money(error):
+            raise Stopped(f"{where} wants to be paid: {reason}") from error
+        if may_pass(error) and self._num_answered == answered_before:
+            raise Stopped(f"{where} answers nothing, {self._knobs.max_retries} retries included: {reason}") from error
+        return Refusal(reason)
 
     async def _fill(self, rollouts: list[Rollout], request: Request, envelope: Envelope) -> None:
         """Ask until all are there: an endpoint may give fewer choices than it was asked for, or filter some."""
@@ -90,7 +129,7 @@ class Endpoint:
         """One request, tried again where that may help."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._knobs.max_retries + 1),
-            retry=retry_if_exception_type(WORTH_A_RETRY),
+            retry=retry_if_exception(may_pass),
             wait=wait,
             reraise=True,
         )
@@ -105,23 +144,27 @@ class Endpoint:
         if self._tokens:
             expected = at_most.prompt_tokens + num_choices * (self._mean_tokens or request.sampling.max_tokens)
             await self._tokens.acquire(min(expected, self._tokens.max_rate))
-        cost = at_most  # of what is cut off: it may have cost all that it could
+        cost, bill = at_most, self._purse.open_bill(at_most)  # what is cut off may have cost all that it could
         try:
             async with asyncio.timeout(self._knobs.timeout_seconds):  # the client's own starts anew with every byte
                 response = await self._client.chat.completions.create(**self._body(request, first, num_choices))
             if not isinstance(response, ChatCompletion) or not response.choices:
                 raise Unusable("the endpoint's answer has no choices")
+            self._num_answered += 1
             if response.usage:
                 cost = Cost(response.usage.prompt_tokens, response.usage.completion_tokens)
                 mean = response.usage.completion_tokens / len(response.choices)
                 self._mean_tokens = mean if self._mean_tokens is None else 0.9 * self._mean_tokens + 0.1 * mean
-        except openai.APIStatusError:
-            cost = Cost()
-            raise
-        except (json.JSONDecodeError, openai.APIResponseValidationError) as error:
-            raise Unusable(f"the endpoint's answer is not JSON: {_in_short(error)}") from error
+        except openai.APIError as error:
+            if never_sent(error):
+                cost = Cost()
+            if not isinstance(error, openai.APIResponseValidationError):
+                raise
+            raise Unusable(f"the endpoint's answer is not JSON: {self._in_short(error)}") from error
+        except json.JSONDecodeError as error:
+            raise Unusable(f"the endpoint's answer is not JSON: {self._in_short(error)}") from error
         finally:
-            envelope.spent += cost
+            self._purse.settle_bill(envelope, bill, cost)
         return response
 
     def _at_most(self, request: Request, num_choices: int) -> Cost:
@@ -162,6 +205,16 @@ class Endpoint:
             mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
         )
 
+    def _in_short(self, error: Exception) -> str:
+        """One line; some endpoints repeat the key that they refuse."""
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if error.__cause__ is not None and isinstance(error, openai.APIConnectionError):
+            said += f" ({type(error.__cause__).__name__}: {error.__cause__})"
+        return said.replace(self._key.get_secret_value(), "$" + self._knobs.api_key_env)[:300]
 
-def _in_short(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+def limiter(per_minute: float | None) -> AsyncLimiter | None:
+    """So many a minute; the first minute's at once, where that is one or more."""
+    if per_minute is None:
+        return None
+    return AsyncLimiter(per_minute, MINUTE) if per_minute >= 1 else AsyncLimiter(1, MINUTE / per_minute)

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ded_ray.generate.answering import Answering, group_id
 from ded_ray.generate.engine import identity, key_of
-from ded_ray.generate.saved import as_number, settle
+from ded_ray.generate.saved import CLOCKS_APART_SECONDS, as_number, settle
 from ded_ray.generate.watch import read_quarantine
 from ded_ray.knobs import Stopped, least_and_most
 from ded_ray.recipe import Engine, Model, OpenAIEngine, ReplayEngine, TransformersEngine, VllmEngine
@@ -49,10 +49,15 @@ def answering(
     the handle of a Watch actor; `make_settled` is for adaptive sampling, see Answering.
     """
     made_by = identity(who, seed)
-    saved, refused = settle(save_to), [as_number(name) for name in read_quarantine(quarantine)]
+    saved, refused = (
+        settle(save_to, quiet_seconds=CLOCKS_APART_SECONDS),
+        [as_number(name) for name in read_quarantine(quarantine)],
+    )
     wanted = ids_of(problems, made_by)
     found = saved.holds(wanted)
     missing = wanted[~found & ~np.isin(wanted, np.array(refused, np.uint64))]
+    if len(missing):
+        watch.expect.remote(who.model)
     watch.add.remote(done=len(wanted) - len(missing), found=len(wanted) - len(missing))
     parts, placed = [], list[PlacementGroup]()
     if found.any():
@@ -60,18 +65,26 @@ def answering(
     if len(missing):
         arguments = (who, seed, save_to, watch, key_of(who), make_settled)
         parts.append(_generate(problems, missing, arguments, placed))
-    if not parts:
-        raise Stopped(f"every problem is in quarantine; {quarantine} says why, and each line that you delete is asked again")
+    if not parts:  # all are in quarantine
+        parts.append(ray.data.from_arrow(to_table([], Group)))
     try:
-        yield parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
-    except ray.exceptions.RayTaskError as error:
-        if why := ray.get(watch.why_stopped.remote()):
-            raise Stopped(f"{who.model}: {why}") from error
-        raise
+        with stopped_by(watch):
+            yield parts[0].union(parts[1]) if len(parts) == 2 else parts[0]
     finally:
         for group in placed:
             remove_placement_group(group)
-        settle(save_to)
+    settle(save_to)
+
+
+@contextmanager
+def stopped_by(watch: Any) -> Iterator[None]:
+    """What a Watch was told is why the plan in this block fails, if it was told something: raised as Stopped."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        if why := ray.get(watch.why_stopped.remote()):
+            raise Stopped(why) from error
+        raise
 
 
 def ids_of(problems: Path, identity: str) -> np.ndarray:
@@ -183,7 +196,7 @@ def _bundles(engine: Engine, placed: list[PlacementGroup]) -> Any:
     shards, num_cpus = num_shards(engine), engine.num_cpus
 
     def with_a_group_of_its_own() -> dict[str, Any]:
-        group = placement_group([{"GPU": 1, "CPU": num_cpus}] * shards, strategy="PACK")
+        group = placement_group([{"GPU": 1, "CPU": num_cpus}, *[{"GPU": 1}] * (shards - 1)], strategy="PACK")
         placed.append(group)
         return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
 

@@ -108,18 +108,18 @@ class Saved:
         return [group for path in files for group in read_records(path, Group) if group.group_id in wanted]
 
 
-def settle(folder: Path) -> Saved:
+def settle(folder: Path, quiet_seconds: float = 0) -> Saved:
     """Make parts of the journals that dead actors left, remove what was half-written, and make doubled groups single.
 
-    For when nobody writes there. A group is doubled where an actor that outlived its driver saved what the next run
-    made again, in other company.
+    Files that were written to in the last `quiet_seconds` stay as well, for the actors of a driver that was just killed may
+    not know it yet: what they hold is read now, and again by the next who settles. A group is doubled where an actor that
+    outlived its driver saved what the next run made again, in other company.
     """
-    for path in folder.glob(".part-*"):
-        path.unlink()
-    for path in sorted(folder.glob(".journal-*")):
-        if groups := read_journal(path):
+    for path in sorted([*folder.glob(".part-*"), *folder.glob(".journal-*")]):
+        if path.name.startswith(".journal-") and (groups := read_journal(path)):
             write_part(folder, to_table(groups, Group))
-        path.unlink()
+        if time.time() - _modified(path) >= quiet_seconds:
+            path.unlink(missing_ok=True)
     while True:
         saved = _index(folder)
         doubled = saved.ids[1:][saved.ids[1:] == saved.ids[:-1]]

@@ -18,6 +18,7 @@ class ScriptedModel:
         self._knobs = knobs
 
     def generate(self, requests: list[Request]) -> Iterator[tuple[Request, list[Rollout]]]:
+        assert requests, "the real engines take a batch's sampling from its first request"
         for request in requests:
             time.sleep(self._knobs.seconds_per_group)
             if request.problem is not None and request.problem.problem_id == self._knobs.dies_at:

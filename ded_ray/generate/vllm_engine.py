@@ -97,6 +97,8 @@ class VllmModel:
         try:
             async with asyncio.timeout(self._knobs.timeout_seconds):
                 async for output in self._engine.generate(prompt, sampling, uuid.uuid4().hex, lora_request=self._lora):
+                    if odd := {each.finish_reason for each in output.outputs} - {"stop", "length"}:
+                        return Refusal(f"vLLM ended a completion with {odd}")
                     return [self._rollout(request.seed, completion) for completion in output.outputs]
         except TimeoutError:
             return Refusal(f"not answered within {self._knobs.timeout_seconds:g} s")
@@ -108,8 +110,6 @@ class VllmModel:
 
     def _rollout(self, seed: int, completion: Any) -> Rollout:
         num_tokens = len(completion.token_ids)
-        if completion.finish_reason not in {"stop", "length"}:
-            raise RuntimeError(f"vLLM ended a completion with {completion.finish_reason!r}")
         return Rollout(
             index=completion.index,
             completion=completion.text,

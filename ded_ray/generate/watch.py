@@ -5,12 +5,13 @@ One actor per stage. Engines enrol with it, say what they begin and what they fi
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ded_ray.generate.saved import Ids, as_number
-from ded_ray.knobs import Stopped
+from ded_ray.knobs import BadInput, Stopped
 from ded_ray.progress import Counts
 from ded_ray.recipe import Engine, VllmEngine
 from ded_ray.records import Group
@@ -73,11 +74,26 @@ class Watch(Counts):
         self._quarantined: set[str] = set()
         self._finished = Ids()
         self._why_stopped: str | None = None
+        self._expected, self._loading, self._who = set[str](), set[str](), dict[str, str]()  # _who: model by engine
+        self._refused, self._answered = Counter[str](), Counter[str]()  # groups by model
         self._last_finish = self._last_complaint = time.time()
+
+    def expect(self, who: str) -> None:
+        """Engines of this model are to come."""
+        self._expected.add(who)
+
+    def load(self, engine: str, who: str) -> None:
+        """An engine is about to be loaded. One that was loading before has died of it. Raises Stopped after too many."""
+        self._who[engine] = who
+        if engine in self._loading:
+            self._num_deaths += 1
+            self._check_deaths(engine)
+        self._loading.add(engine)
 
     def enrol(self, engine: str, where: str) -> None:
         """An engine is ready. One that was there before has died in between, with all that it had in flight."""
         before = self._engines.get(engine)
+        self._loading.discard(engine)
         self._engines[engine] = EngineState(where, time.time())
         self._last_finish = time.time()
         self.start()
@@ -94,13 +110,10 @@ class Watch(Counts):
         """What to do with each of these groups (group id -> problem id); and since when (Unix time) those that were begun
         before may lie on disk. Raises Stopped when the run cannot go on.
         """
-        refused = len(self._quarantined)
-        if self._num_deaths > self._max_deaths:
-            self.stop(f"{self._num_deaths} engines died, and max_deaths is {self._max_deaths}; Ray's logs say why")
-        elif refused >= MANY_REFUSED and refused > self._counts["groups"]:
-            self.stop(f"{refused} prompts could not be answered, more than could; {self._quarantine} says why")
-        if self._why_stopped:
-            raise Stopped(self._why_stopped)
+        who = self._who.get(engine, "")
+        if (refused := self._refused[who]) >= MANY_REFUSED and refused > self._answered[who]:
+            self.stop(f"{who}: {refused} prompts could not be answered, more than could; {self._quarantine} says why")
+        self._check_deaths(engine)
         orders = {name: self._order(name) for name in problems}
         since = min((self._suspects[name].since if name in self._suspects else 0
                      for name, order in orders.items() if order in {"again", "alone"}), default=0.0)  # fmt: skip
@@ -108,6 +121,13 @@ class Watch(Counts):
             if order in {"make", "again"}:
                 self.start_one(engine, name, problems[name])
         return orders, since
+
+    def _check_deaths(self, engine: str) -> None:
+        if self._num_deaths > self._max_deaths:
+            died = f"{self._num_deaths} engines died, and max_deaths is {self._max_deaths}"
+            self.stop(f"{self._who.get(engine, '')}: {died}; Ray's logs say why")
+        if self._why_stopped:
+            raise Stopped(self._why_stopped)
 
     def start_one(self, engine: str, name: str, problem: str) -> None:
         """From now on it is in flight here. `begin` says so of all but those that wait to be made alone."""
@@ -130,11 +150,23 @@ class Watch(Counts):
             self._forget(engine, name)
             if as_number(name) not in self._finished:
                 self._finished.add(as_number(name))
+                self._answered[self._who.get(engine, "")] += 1
                 self.add(done=1, groups=1, rollouts=group.rollouts, tokens=group.tokens, cut_off=group.cut_off)
 
     def refuse(self, engine: str, name: str, reason: str) -> None:
         """The engine cannot answer this one, and says why."""
+        self._refused[self._who.get(engine, "")] += 1
         self._to_quarantine(name, self._forget(engine, name), reason)
+
+    def give_up(self, engine: str, names: list[str]) -> None:
+        """These are not being made any longer, and nothing is wrong with them."""
+        for name in names:
+            self._engines[engine].in_flight.pop(name, None)
+
+    def num_in_flight(self) -> int:
+        """Groups that engines which are alive are being asked for."""
+        alive = [engine for engine in self._engines.values() if time.time() - engine.beat < SILENT_SECONDS]
+        return sum(len(engine.in_flight) for engine in alive)
 
     def _forget(self, engine: str, name: str) -> str:
         self._last_finish = time.time()
@@ -172,11 +204,13 @@ class Watch(Counts):
         quiet = now - self._last_finish
         in_flight = [(since, problem, engine) for engine in self._engines.values()
                      for problem, since in engine.in_flight.values()]  # fmt: skip
-        if self._engines and not in_flight:
+        late = sorted(self._expected - {self._who.get(engine) for engine in self._engines})
+        if self._engines and not in_flight and not late:
             return None
         self._last_complaint = now
-        if not self._engines:
-            return f"no engine is ready after {quiet:.0f} s; `ray status` says whether the cluster has room for one"
+        if not in_flight:
+            of = f" of {', '.join(late)}" if late else ""
+            return f"no engine{of} is ready after {quiet:.0f} s; `ray status` says whether the cluster has room for one"
         since, problem, engine = min(in_flight, key=lambda each: each[0])
         alive = f"{self._num_alive()} of {len(self._engines)} engines alive"
         oldest = f"the oldest problem {problem!r} for {now - since:.0f} s on {engine.where}"
@@ -193,5 +227,8 @@ def read_quarantine(path: Path) -> dict[str, str]:
     """Reason by group id of all that an earlier run could not get answered. Delete a line to have it asked again."""
     if not path.exists():
         return {}
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return {line["group_id"]: line["reason"] for line in lines}
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        return {line["group_id"]: line["reason"] for line in lines}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: a line is no longer as it was written ({error}); delete whole lines only") from error

@@ -1,10 +1,11 @@
 """Knobs of what answers: the engines behind the seam of `ded_ray/generate/engine.py`."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs, Rate, Workers
+from ded_ray.knobs import Knobs, Rate, Workers, least_and_most
 
 
 class TransformersEngine(Knobs):
@@ -28,6 +29,7 @@ class VllmEngine(Knobs):
     SPEED = frozenset({
         "device", "workers", "batch_size", "tensor_parallel", "pipeline_parallel", "num_cpus", "max_num_seqs", "in_flight",
         "gpu_memory_utilization", "kv_cache_gib", "enforce_eager", "timeout_seconds", "stall_seconds", "max_deaths",
+        "max_model_len",
     })  # fmt: skip
 
     kind: Literal["vllm"] = "vllm"
@@ -67,6 +69,26 @@ class VllmEngine(Knobs):
     max_deaths: PositiveInt = 20
     """Engines that may die and be replaced in one stage, all workers together, before the run gives up."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "VllmEngine":
+        if self.stall_seconds >= self.timeout_seconds:
+            raise ValueError(
+                "stall_seconds: must be below timeout_seconds, else a hung engine quarantines what it was asked"
+            )
+        smallest, largest = least_and_most(self.workers)
+        if smallest != largest and self.tensor_parallel * self.pipeline_parallel > 1:
+            raise ValueError("workers: engines over several GPUs are a pool of fixed size")
+        return self
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write it as https://HOST/v1")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("holds a name, a password or a query; keys belong into the environment, see api_key_env")
+    return url
+
 
 class OpenAIEngine(Knobs):
     """Any OpenAI-compatible endpoint. `model` is the name that it serves."""
@@ -74,10 +96,11 @@ class OpenAIEngine(Knobs):
     SPEED = frozenset({
         "base_url", "api_key_env", "in_flight", "requests_per_minute", "tokens_per_minute", "max_usd", "max_tokens_spent",
         "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens", "timeout_seconds", "max_retries",
+        "choices_per_request", "max_tokens_name",
     })  # fmt: skip
 
     kind: Literal["openai"] = "openai"
-    base_url: str = "https://api.openai.com/v1"
+    base_url: Annotated[str, AfterValidator(_plain_url)] = "https://api.openai.com/v1"
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; the key itself is never written anywhere."""
     in_flight: PositiveInt = 64
@@ -89,8 +112,9 @@ class OpenAIEngine(Knobs):
     max_usd: PositiveFloat | None = None
     """Caps on all that this run has spent on this stage, reruns included. A group is only begun when the most that it can
     cost still fits; when none does, the run stops with all that it paid for saved."""
-    usd_per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0
-    usd_per_million_completion_tokens: Annotated[float, Field(ge=0)] = 0
+    usd_per_million_prompt_tokens: NonNegativeFloat | None = None
+    usd_per_million_completion_tokens: NonNegativeFloat | None = None
+    """Both are needed for max_usd."""
     choices_per_request: PositiveInt | None = None
     """Completions per request (`n`); null: all that are missing. 1 for endpoints that refuse more."""
     send_seed: bool = True
@@ -103,11 +127,12 @@ class OpenAIEngine(Knobs):
     timeout_seconds: PositiveFloat = 600
     """For one request."""
     max_retries: PositiveInt = 8
-    """Per request, with exponential back-off and jitter; then the group goes to quarantine.jsonl."""
+    """Per request, with exponential back-off and jitter. Then the group goes to quarantine.jsonl if the endpoint answered
+    others meanwhile, else the run stops."""
 
     @model_validator(mode="after")
     def _priced(self) -> "OpenAIEngine":
-        if self.max_usd and not (self.usd_per_million_prompt_tokens or self.usd_per_million_completion_tokens):
+        if self.max_usd and None in (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens):
             raise ValueError("max_usd: needs usd_per_million_prompt_tokens and usd_per_million_completion_tokens")
         return self
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from ded_ray.knobs import Knobs
-from ded_ray.recipe.engines import Engine, TransformersEngine
+from ded_ray.recipe.engines import Engine, OpenAIEngine, TransformersEngine
 
 
 class Adaptive(Knobs):
@@ -20,6 +20,12 @@ class Adaptive(Knobs):
     at_most: PositiveInt = 16
     """Of a group that stays mixed: what the settled ones save may be spent here."""
 
+    @model_validator(mode="after")
+    def _growing(self) -> "Adaptive":
+        if self.first > self.at_most:
+            raise ValueError("first: is above at_most")
+        return self
+
 
 class Sampling(Knobs):
     """How a model answers. Changing any of this makes other rollouts, so it is a part of every group's identity."""
@@ -32,6 +38,10 @@ class Sampling(Knobs):
     """Longer completions are cut off, and named `truncated`."""
     adaptive: Adaptive | None = None
     """Set: rounds instead of num_rollouts, which is then only what the saving is measured by."""
+
+    def identity(self) -> dict[str, Any]:
+        """With adaptive sampling num_rollouts has no say."""
+        return self.model_dump(mode="json", exclude={"num_rollouts"} if self.adaptive else set())
 
     @property
     def rounds(self) -> list[int]:
@@ -52,7 +62,7 @@ class Chat(Knobs):
     system: str | None = None
     """A system message."""
     template: str | None = None
-    """A Jinja chat template, or the path of one (.jinja); null: the model's own. Not for endpoints, which have theirs."""
+    """A Jinja chat template, or the path of one (what has no brace); null: the model's own. Not for endpoints."""
     template_arguments: dict[str, Any] = {}
     """Handed to the template, such as enable_thinking: false."""
 
@@ -62,7 +72,7 @@ class Chat(Knobs):
 
     def rendering(self) -> dict[str, Any]:
         """Arguments for a tokenizer's apply_chat_template. Raises OSError when the template's file cannot be read."""
-        text = Path(self.template).read_text() if self.template and self.template.endswith(".jinja") else self.template
+        text = Path(self.template).read_text() if self.template and "{" not in self.template else self.template
         return {"chat_template": text, "add_generation_prompt": True, "tokenize": False, **self.template_arguments}
 
 
@@ -74,6 +84,12 @@ class Model(Knobs):
     engine: Engine = TransformersEngine()
     chat: Chat = Chat()
     sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _endpoints_have_their_own_template(self) -> "Model":
+        if isinstance(self.engine, OpenAIEngine) and (self.chat.template or self.chat.template_arguments):
+            raise ValueError("chat: an endpoint has its own template; see engine.extra_body for what it takes beside")
+        return self
 
 
 class Student(Model):

@@ -33,6 +33,12 @@ def check_function(name: str, knob: str) -> str:
     return stable_hash(Path(sys.modules[module].__file__ or "").read_text())
 
 
+def check_adapter(engine: VllmEngine, knob: str) -> None:
+    """Raise BadInput for a LoRA adapter that is not there."""
+    if engine.lora and not (Path(engine.lora) / "adapter_config.json").is_file():
+        raise BadInput(f"{knob}.engine.lora: {engine.lora} is not a folder of an adapter (it has no adapter_config.json)")
+
+
 def check_prompts_fit(problems: list[Problem], who: Model, max_tokens: int, knob: str, sampling: str) -> str | None:
     """Raise BadInput for a model that cannot be found, or for the first prompt that leaves no room for an answer.
 
@@ -57,10 +63,12 @@ def check_prompts_fit(problems: list[Problem], who: Model, max_tokens: int, knob
         return tokenizer.apply_chat_template(who.chat.messages(text), **who.chat.rendering())
 
     try:
-        rendered("?")
+        seen = rendered("WHAT?")
     except (OSError, ValueError, TemplateError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{knob}.chat: {who.model!r} cannot be asked ({reason}); set a template that fits") from error
+    if "WHAT?" not in seen:
+        raise BadInput(f"{knob}.chat: its template leaves the question out (it makes {seen[:80]!r}); set one that fits")
     context = _context(who.engine, config)
     for problem in problems:
         if context is None:

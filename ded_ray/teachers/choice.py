@@ -30,7 +30,7 @@ def _negative(value: float | None) -> float | None:
 def compare(rates_IP: Sequence[Sequence[float]], winner: int, resamples: int, seed: int) -> list[tuple[float, float] | None]:
     """95 % interval of (student of candidate i) - (student of the winner), problems resampled in pairs; None for itself.
 
-    `rates_IP` are the pass rates of the I students on the same P problems. An interval that holds 0 does not tell them apart.
+    `rates_IP`: pass rates of the I students on the same P problems. An interval that holds 0 does not tell them apart.
     """
     rng = np.random.default_rng(seed)
     rates = np.asarray(rates_IP, float)

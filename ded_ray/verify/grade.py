@@ -4,6 +4,7 @@ import heapq
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from ded_ray.user_files import read_options
 from ded_ray.verify.grade_input import NEEDED, ROWS_PER_PART, Checks, as_label, checked_parts
 from ded_ray.verify.plan import Answerer, Judging, Verifying, actor_pool
 from ded_ray.verify.reward.total import reward_group
+
+Judged = tuple[Callable[[], Answerer] | None, dict[str, float]]
+"""What makes the judge's answerer, and what its engine needs of Ray."""
 
 READ = ("prompt", "answer", "completion", "choices", "finish_reason", "num_tokens")
 NUM_SLOWEST = 5
@@ -96,13 +100,13 @@ def grade_file(
     out: Path,
     knobs: Grade,
     label: str = "",
-    make_answerer: Callable[[], Answerer] | None = None,
-    resources: dict[str, float] | None = None,
+    judge_of: Callable[[], AbstractContextManager[Judged]] = lambda: nullcontext((None, {})),
 ) -> Summary:
     """Grade every row of `path` into the Parquet file `out`, in order and in bounded memory.
 
-    `out` appears only when it is whole. `label` is a column of known verdicts to compare with. A judge answers through
-    `make_answerer`, in the same actors, which then need its `resources`. Raises BadInput for what cannot be used.
+    `out` appears only when it is whole. `label` is a column of known verdicts to compare with. A judge answers
+    through what `judge_of` makes once Ray is there, in the same actors, which then need its resources. Raises BadInput for
+    what cannot be used.
     """
     if out.suffix != ".parquet":
         raise BadInput(f"{out}: --out must name a .parquet file")
@@ -111,28 +115,30 @@ def grade_file(
     needed = (*NEEDED, "num_tokens") if knobs.rewards.needs_token_counts else NEEDED
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
         num_parts = checked_parts(Checks(path, knobs.verifier, needed, added_columns(knobs), label), Path(folder))
-        resources = resources or {"num_cpus": knobs.verify.num_cpus}
-        start_ray(num_cpus=least_and_most(knobs.verify.workers)[1] * resources["num_cpus"] + 2)
+        judge = getattr(knobs.verify.judge, "engine", knobs.verify)
+        num_cpus = max(knobs.verify.num_cpus, getattr(judge, "num_cpus", 0.5))
+        start_ray(num_cpus=least_and_most(knobs.verify.workers)[1] * num_cpus + 2)
         import ray
         from ray.data import DataContext
 
         DataContext.get_current().execution_options.preserve_order = True
-        graded = ray.data.read_parquet(folder, override_num_blocks=num_parts).map_batches(
-            Grading,
-            fn_constructor_args=(knobs, make_answerer),
-            batch_size=ROWS_PER_PART,
-            batch_format="pyarrow",
-            compute=actor_pool(knobs.verify.workers),
-            **resources,
-        )
-        summary = Summary()
-        temporary = Path(folder) / ".graded.parquet"
-        writer: pq.ParquetWriter | None = None
-        for batch in graded.iter_batches(batch_size=ROWS_PER_PART, batch_format="pyarrow"):
-            writer = writer or pq.ParquetWriter(temporary, batch.schema)
-            writer.write_table(batch)
-            summary.add(batch, label)
-        assert writer is not None
-        writer.close()
+        with judge_of() as (make_answerer, resources):
+            graded = ray.data.read_parquet(folder, override_num_blocks=num_parts).map_batches(
+                Grading,
+                fn_constructor_args=(knobs, make_answerer),
+                batch_size=ROWS_PER_PART,
+                batch_format="pyarrow",
+                compute=actor_pool(knobs.verify.workers),
+                **(resources or {"num_cpus": knobs.verify.num_cpus}),
+            )
+            summary = Summary()
+            temporary = Path(folder) / ".graded.parquet"
+            writer: pq.ParquetWriter | None = None
+            for batch in graded.iter_batches(batch_size=ROWS_PER_PART, batch_format="pyarrow"):
+                writer = writer or pq.ParquetWriter(temporary, batch.schema)
+                writer.write_table(batch)
+                summary.add(batch, label)
+            assert writer is not None
+            writer.close()
         temporary.replace(out)
     return summary

@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from ded_ray.generate.plan import answering
+from ded_ray.generate.saved import settle
 from ded_ray.generate.watch import Watch
 from ded_ray.knobs import Stopped
 from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
@@ -82,7 +83,7 @@ def test_a_poisonous_prompt_goes_to_quarantine_and_stays_there(undisturbed, tmp_
 def test_engines_that_keep_dying_stop_the_run_in_one_line_with_what_they_made(undisturbed, tmp_path):
     with pytest.raises(Stopped, match="scripted: 1 engines died, and max_deaths is 0"):
         answered(tmp_path, teacher(dies_at=PROBLEMS[30].problem_id), max_deaths=0)
-    finished = len(list(read_records(tmp_path / "groups", Group)))
+    finished = len(settle(tmp_path / "groups").ids)
     assert finished >= 25
     groups, counts = answered(tmp_path, teacher())
     assert groups == undisturbed

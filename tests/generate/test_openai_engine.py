@@ -6,14 +6,21 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pyarrow.parquet as pq
 import pytest
+import ray
 from pydantic import SecretStr
 
 from ded_ray.generate import openai_engine
 from ded_ray.generate.engine import Refusal, Request, key_of
 from ded_ray.generate.openai_engine import Endpoint
+from ded_ray.generate.plan import answering
+from ded_ray.generate.purse import Cost, Purse, read_costs
+from ded_ray.generate.saved import settle
+from ded_ray.generate.watch import Watch
 from ded_ray.knobs import BadInput, Stopped
-from ded_ray.recipe import Model, OpenAIEngine, Sampling
+from ded_ray.recipe import Adaptive, Model, OpenAIEngine, Sampling, Teacher
+from ded_ray.records import Group, Problem, read_records, to_table
 
 KEY = "sk-very-secret"
 
@@ -46,6 +53,10 @@ class Handler(BaseHTTPRequestHandler):
         match fault:
             case int():
                 self.reply(fault, {"error": {"message": f"fault {fault}"}})
+            case "no quota":
+                self.reply(429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}})
+            case "echo":
+                self.reply(401, {"error": {"message": f"Invalid key {self.headers['authorization'].split()[-1]}"}})
             case "retry-after":
                 self.reply(429, {"error": {"message": "slow down"}}, {"retry-after": "1"})
             case "cut":
@@ -114,13 +125,12 @@ def ask(server, tmp_path, asked, **knobs):
 
 
 def spent(tmp_path):
-    lines = [json.loads(line) for line in (tmp_path / "spent.jsonl").read_text().splitlines()]
-    return sum(line["prompt_tokens"] + line["completion_tokens"] for line in lines)
+    return sum(cost.tokens for cost in read_costs(tmp_path / "spent.jsonl").values())
 
 
 @pytest.mark.parametrize(
     "script",
-    [[500], [503, 429], ["cut"], ["malformed"], ["html"], ["empty"], ["slow"], ["retry-after"], [409, "cut", 500]],
+    [[500], [503, 429], [408], ["cut"], ["malformed"], ["html"], ["empty"], ["slow"], ["retry-after"], [409, "cut", 500]],
     ids=str,
 )
 def test_what_may_pass_is_tried_again(server, tmp_path, script):
@@ -135,15 +145,31 @@ def test_what_may_pass_is_tried_again(server, tmp_path, script):
 
 
 def test_what_does_not_pass_is_refused_with_its_reason(server, tmp_path):
-    server.script = [500] * 4
-    [refused, answered] = ask(server, tmp_path, requests(1)) + ask(server, tmp_path, requests(1))
-    assert isinstance(refused, Refusal)
+    server.script = [500, None, 500, 500, 500]
+    [refused] = [answer for answer in ask(server, tmp_path, requests(2)) if isinstance(answer, Refusal)]
     assert "fault 500" in refused.reason
-    assert len(answered) == 3
+    assert len(server.bodies) == 5
     server.script = [400]
     [refused] = ask(server, tmp_path, requests(1))
     assert "fault 400" in refused.reason
     assert len(server.bodies) == 6, "a request that is wrong is not sent again"
+
+
+def test_an_endpoint_that_answers_nobody_stops_the_run_and_refuses_no_prompt(server, tmp_path):
+    server.script = [500] * 4
+    with pytest.raises(Stopped, match=r"answers nothing, 3 retries included: InternalServerError.*fault 500"):
+        ask(server, tmp_path, requests(1))
+    with pytest.raises(Stopped, match=r"answers nothing.*ConnectError"):
+        ask(server, tmp_path, requests(1), base_url="http://127.0.0.1:9/v1")
+    assert spent(tmp_path) == 0, "what was never sent costs nothing"
+
+
+@pytest.mark.parametrize("fault", [402, "no quota"])
+def test_an_account_without_money_stops_the_run_at_once(server, tmp_path, fault):
+    server.script = [fault]
+    with pytest.raises(Stopped, match="wants to be paid"):
+        ask(server, tmp_path, requests())
+    assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -151,7 +177,20 @@ def test_a_key_or_a_model_that_is_wrong_stops_the_run(server, tmp_path, status):
     server.script = [status]
     with pytest.raises(Stopped, match="refuses the key, or has no model 'm'") as stopped:
         ask(server, tmp_path, requests())
+    assert "has no model" in str(stopped.value)
+
+
+def test_the_key_is_not_repeated_when_the_endpoint_does(server, tmp_path):
+    server.script = ["echo"]
+    with pytest.raises(Stopped, match=r"Invalid key \$OPENAI_API_KEY") as stopped:
+        ask(server, tmp_path, requests())
     assert KEY not in str(stopped.value)
+
+
+@pytest.mark.parametrize("url", ["api.example.com/v1", "", "http://me:secret@host/v1", "https://host/v1?key=secret"])
+def test_addresses_that_cannot_be_used_or_hold_secrets(url):
+    with pytest.raises(ValueError, match="base_url"):
+        OpenAIEngine(base_url=url)
 
 
 def test_fewer_choices_than_asked_for_are_filled_up(server, tmp_path):
@@ -208,13 +247,40 @@ def test_an_answer_that_was_cut_off_may_have_cost_all_that_it_could(server, tmp_
     assert spent(tmp_path) == 77 + 25
 
 
-def test_rates_are_kept(server, tmp_path):
-    ask(server, tmp_path, requests(8), requests_per_minute=240)  # a burst of 240 is allowed, so all at once
-    assert server.times[-1] - server.times[0] < 0.5
+def test_two_that_wait_for_each_other_stop(server, tmp_path):
+    """Each has spent all that was set aside for it, and its retry needs what the other has."""
+    server.script = ["cut", "cut"]
+    with pytest.raises(Stopped, match="the next group may exceed the cap"):
+        ask(server, tmp_path, requests(2), max_tokens_spent=160)
+    assert spent(tmp_path) == 2 * 77
+
+
+def test_a_request_that_a_kill_cut_off_counts_in_full(tmp_path):
+    purse = Purse(OpenAIEngine(), tmp_path / "spent.jsonl")
+    purse.open_bill(Cost(10, 60))
+    with (tmp_path / "spent.jsonl").open("a") as file:
+        file.write('{"request": "torn')
+    assert Purse(OpenAIEngine(), tmp_path / "spent.jsonl").spent == Cost(10, 60)
+
+
+def test_rates_are_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(openai_engine, "MINUTE", 1.0)
+    ask(server, tmp_path, requests(8), requests_per_minute=4)
+    assert server.times[3] - server.times[0] < 0.5, "the first minute's at once"
+    assert server.times[-1] - server.times[0] > 0.9, "and so many in each further one"
     server.times.clear()
-    started = time.monotonic()
-    ask(server, tmp_path, requests(6), tokens_per_minute=60 * 154)  # 77 are expected of the first, fewer of later ones
-    assert time.monotonic() - started < 3
+    ask(server, tmp_path, requests(6), tokens_per_minute=160)  # 77 are expected of the first, fewer of later ones
+    assert server.times[-1] - server.times[0] > 0.9
+    server.times.clear()
+    ask(server, tmp_path, requests(2), requests_per_minute=0.8)
+    assert server.times[1] - server.times[0] > 1
+
+
+def test_no_more_problems_are_asked_at_once_than_the_recipe_says(server, tmp_path):
+    server.script = ["slow"] * 3
+    with pytest.raises(Stopped):
+        ask(server, tmp_path, requests(3), in_flight=1, max_retries=1, timeout_seconds=0.3)
+    assert len(server.bodies) == 2
 
 
 def test_the_key_comes_from_the_environment_and_goes_nowhere_else(server, tmp_path, monkeypatch):
@@ -224,3 +290,26 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(server, tmp_pa
         key_of(who)
     monkeypatch.setenv("MY_KEY", KEY)
     assert KEY not in repr(key_of(who)) + str(key_of(who)) + who.model_dump_json()
+
+
+def test_the_first_rounds_of_adaptive_sampling_are_kept_when_the_run_stops(server, tmp_path, monkeypatch, ray_cluster):
+    monkeypatch.setenv("MY_KEY", KEY)
+    server.script = [None, 401]
+    sampling = Sampling(adaptive=Adaptive(first=2, step=2, at_most=4))
+    engine = OpenAIEngine(base_url=server.url, api_key_env="MY_KEY")
+    who = Teacher(model="m", engine=engine, sampling=sampling)
+    problems = [Problem(problem_id="p0", prompt="2+2?", answer="4")]
+    pq.write_table(to_table(problems, Problem), tmp_path / "p.parquet")
+    watch = ray.remote(num_cpus=0)(Watch).remote(tmp_path / "quarantine.jsonl", 5)
+    groups, quarantine = tmp_path / "groups", tmp_path / "quarantine.jsonl"
+
+    with (
+        pytest.raises(Stopped, match=r"m: .*refuses the key") as stopped,
+        answering(tmp_path / "p.parquet", who, 0, groups, quarantine, watch, lambda: lambda _: False) as plan,
+    ):
+        plan.take_all()
+    assert KEY not in str(stopped.value)
+    settle(groups)
+    assert sorted((g.problem_id, len(g.rollouts)) for g in read_records(groups, Group)) == [("p0", 2)]
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert KEY.encode() not in written

@@ -112,7 +112,7 @@ def test_several_gpus_are_bundles_of_a_placement_group(ray_cluster):
     engine = VllmEngine(tensor_parallel=2, pipeline_parallel=2, num_cpus=0.5)
     options = _bundles(engine, placed)()
     [group] = placed
-    assert group.bundle_specs == [{"GPU": 1, "CPU": 0.5}] * 4
+    assert group.bundle_specs == [{"GPU": 1, "CPU": 0.5}, *[{"GPU": 1}] * 3]
     assert options["scheduling_strategy"].placement_group_capture_child_tasks
     assert engine_resources(engine) == {"num_cpus": 0.5, "num_gpus": 0}
     assert engine_resources(VllmEngine()) == {"num_cpus": 1, "num_gpus": 1}

@@ -65,6 +65,26 @@ def test_restarts_are_bounded(watch):
         begin(watch, "e", OTHER)
 
 
+def test_engines_that_die_while_they_load_count(watch):
+    for _ in range(6):
+        watch.load("e", "m")
+    with pytest.raises(Stopped, match="m: 6 engines died, and max_deaths is 5"):
+        watch.load("e", "m")
+
+
+def test_a_teacher_that_answers_hides_none_that_refuses(watch):
+    for engine, model in (("e", "fine"), ("f", "asked wrongly")):
+        watch.load(engine, model)
+        watch.enrol(engine, "here")
+    for i in range(MANY_REFUSED):
+        begin(watch, "e", stable_hash("e", i))
+        watch.finish("e", {stable_hash("e", i): Finished(1, 1, 0)})
+        begin(watch, "f", stable_hash("f", i))
+        watch.refuse("f", stable_hash("f", i), "no")
+    with pytest.raises(Stopped, match="asked wrongly: 20 prompts"):
+        begin(watch, "f", OTHER)
+
+
 def test_a_model_that_refuses_nearly_everything_stops_the_run(watch):
     watch.enrol("e", "here")
     for i in range(MANY_REFUSED):
@@ -83,13 +103,18 @@ def test_it_says_in_one_line_what_is_stuck(watch, monkeypatch):
     assert watch.complaint() is None, "once, not with every line of progress"
     watch.enrol("e", "node 1, process 7")
     now += 300
+    watch.expect("big")
+    assert "no engine of big is ready after 300 s" in watch.complaint()
+    watch.load("f", "big")
+    watch.enrol("f", "there")
+    now += 300
     assert watch.complaint() is None, "nothing is in flight: what comes before is slow, and engines are not to blame"
     begin(watch, "e", OTHER)
     now += 121
     watch.beat("e")
     now += 4
     assert watch.complaint() == (
-        "no group for 425 s: 1 in flight, 1 of 1 engines alive, the oldest problem "
+        "no group for 425 s: 1 in flight, 1 of 2 engines alive, the oldest problem "
         f"'problem {OTHER}' for 125 s on node 1, process 7, last heard of 4 s ago"
     )
     now += 40

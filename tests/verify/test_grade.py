@@ -3,6 +3,7 @@
 import datetime
 import json
 import sys
+from contextlib import nullcontext
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -113,7 +114,12 @@ class Agreeable:
 def test_a_judge_decides_what_the_rules_could_not(tmp_path, ray_cluster):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     rows = [{"prompt": "?", "answer": answer, "completion": "\\boxed{2}"} for answer in ("+++", "2", "3")]
-    found, summary = graded(rows, tmp_path, sets=["verify.judge={model: j, audit_rate: 1}"], make_answerer=Agreeable)
+    found, summary = graded(
+        rows,
+        tmp_path,
+        sets=["verify.judge={model: j, audit_rate: 1}"],
+        judge_of=lambda: nullcontext((Agreeable, {"num_cpus": 0.5})),
+    )
     assert [row["status"] for row in found] == ["correct", "correct", "wrong"]
     assert [row["rule_status"] for row in found] == ["unverifiable", "correct", "wrong"]
     assert [row["reward"] for row in found] == [1, 1, 0]

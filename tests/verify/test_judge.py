@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from ded_ray.generate.answering import Asking
 from ded_ray.generate.saved import settle
+from ded_ray.generate.watch import Watch
 from ded_ray.recipe import Judge, Verify
 from ded_ray.records import Group, Problem, Rollout, read_records, to_table
 from ded_ray.verify.judge import agreement, is_asked, opinion, question
@@ -120,7 +121,8 @@ def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
 
     def run(folder):
         folder.mkdir()
-        answerer = partial(Asking, knobs, 0, replies, tmp_path / "quarantine.jsonl", SecretStr(""), settle(replies))
+        watch = ray.remote(num_cpus=0)(Watch).remote(tmp_path / "quarantine.jsonl", 5)
+        answerer = partial(Asking, knobs, 0, replies, watch, SecretStr(""), settle(replies))
         rules = verify(ray.data.from_arrow(to_table(groups, Group)), Verify())
         return judge(rules, knobs, answerer, {"num_cpus": 1}, folder).take_all()
 
