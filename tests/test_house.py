@@ -79,8 +79,8 @@ def test_only_one_file_imports_vllm() -> None:
 
 def test_no_drawers_and_no_catch_alls() -> None:
     # Everything that a hostile answer or program raises ends in the verifier's children; a row that finds a bug of a
-    # verifier ends in the plan.
-    boundaries = {"verify/child.py", "verify/code_server.py", "verify/plan.py"}
+    # verifier ends in the plan; whatever keeps an engine from loading is told in one line.
+    boundaries = {"verify/child.py", "verify/code_server.py", "verify/plan.py", "generate/answering.py"}
     for path in sources():
         assert path.stem not in {"utils", "common", "helpers", "base", "manager", "misc"}
         assert len(path.read_text().splitlines()) <= 300, f"{path}: two ideas in one file?"

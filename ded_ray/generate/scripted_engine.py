@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from ded_ray.generate.engine import Request
 from ded_ray.recipe import ScriptedEngine
@@ -23,6 +24,9 @@ class ScriptedModel:
             time.sleep(self._knobs.seconds_per_group)
             if request.problem is not None and request.problem.problem_id == self._knobs.dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self._knobs.notes:
+                with Path(self._knobs.notes).open("a") as file:
+                    file.write(f"{request.problem.problem_id if request.problem else ''}\n")
             yield request, [self._rollout(request, i) for i in range(request.sampling.num_rollouts)]
 
     def _rollout(self, request: Request, index: int) -> Rollout:

@@ -154,7 +154,7 @@ class ReplayEngine(Knobs):
 class ScriptedEngine(Knobs):
     """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
 
-    SPEED = frozenset({"workers", "batch_size", "seconds_per_group", "dies_at"})
+    SPEED = frozenset({"workers", "batch_size", "seconds_per_group", "dies_at", "notes"})
 
     kind: Literal["scripted"] = "scripted"
     error_rate: Rate = 0.3
@@ -165,6 +165,8 @@ class ScriptedEngine(Knobs):
     """Pretends to work for so long."""
     dies_at: str | None = None
     """The process of the engine ends, as by a kill, whenever it comes to the problem of this id."""
+    notes: str | None = None
+    """A file that gets a line, the problem's id, for every group that is made."""
 
 
 Engine = Annotated[

@@ -62,8 +62,9 @@ def test_a_killed_engine_is_replaced_and_makes_only_what_was_missing(undisturbed
             wait_for(watch, done)
             os.kill(engine_processes()[0].pid, signal.SIGKILL)
 
-    groups, counts = answered(tmp_path, teacher(), meanwhile=kill)
+    groups, counts = answered(tmp_path, teacher(notes=str(tmp_path / "notes")), meanwhile=kill)
     assert groups == undisturbed
+    assert len((tmp_path / "notes").read_text().splitlines()) <= 42, "what was being made at a death is made twice"
     assert counts["groups"] == 40
     assert len(list(read_records(tmp_path / "groups", Group))) == 40
 

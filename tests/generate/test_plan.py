@@ -2,14 +2,15 @@ from functools import partial
 
 import pyarrow.parquet as pq
 import ray
+from pydantic import SecretStr
 from ray.util.placement_group import remove_placement_group
 
-from ded_ray.generate.answering import group_id
+from ded_ray.generate.answering import Answering, group_id, storable
 from ded_ray.generate.engine import identity
 from ded_ray.generate.plan import _bundles, answering, engine_resources
 from ded_ray.generate.watch import Watch
 from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Verify, VllmEngine
-from ded_ray.records import Group, Problem, read_records, to_table, write_part
+from ded_ray.records import Group, Problem, Rollout, read_records, to_table, write_part
 from ded_ray.tiny.problems import make_problems
 from ded_ray.verify.plan import Settled
 
@@ -118,3 +119,26 @@ def test_several_gpus_are_bundles_of_a_placement_group(ray_cluster):
     assert engine_resources(VllmEngine()) == {"num_cpus": 1, "num_gpus": 1}
     assert _bundles(VllmEngine(), placed) is None
     remove_placement_group(group)
+
+
+def test_what_was_saved_before_its_task_was_lost_is_found_and_not_made_again(ray_cluster, tmp_path):
+    """As after the death of an actor or of a machine that held what was made: Ray asks for the same once more."""
+    engine = ScriptedEngine(notes=str(tmp_path / "notes"))
+    who = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=2))
+    watch = ray.remote(num_cpus=0)(Watch).remote(tmp_path / "quarantine.jsonl", 5)
+    actor = ray.remote(num_cpus=0.5)(Answering).remote(
+        who, 0, tmp_path / "groups", watch, SecretStr(""), lambda: lambda _: True
+    )
+    problems = make_problems("chain", 5, (3, 4), 0)
+    first = ray.get(actor.answer.remote(problems[:3]))
+    again = ray.get(actor.answer.remote(problems))
+    assert sorted(g.problem_id for g in again) == sorted(p.problem_id for p in problems)
+    assert {g.group_id: g for g in first}.items() <= {g.group_id: g for g in again}.items()
+    made = (tmp_path / "notes").read_text().split()
+    assert sorted(made) == sorted(p.problem_id for p in problems), "each once"
+
+
+def test_what_no_file_can_hold_is_replaced():
+    broken = Rollout(index=0, completion="a \ud83d b", num_tokens=1, finish_reason="stop", seed=0)
+    assert storable(broken, 3).completion == "a ? b"
+    assert storable(broken, 3).index == 3
