@@ -106,6 +106,38 @@ def _watched(work: Callable[[], Any]) -> tuple[Any, str]:
 
 
 @app.command()
+def teachers(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe that lists the candidates under teachers.")],
+    out: OutFolder,
+    overrides: Overrides = None,
+) -> None:
+    """Choose a teacher: each candidate answers the same questions, the student learns from each, and the best student wins.
+
+    DED's smoke test. With --set teachers.proxy=rsr nothing is trained. The folder is a run's: `ded-ray run` with the same
+    recipe goes on from here, and with `teacher: auto` only the winner answers the rest.
+    """
+    with plain_errors():
+        from ded_ray import pipeline
+        from ded_ray.inputs import read_inputs
+        from ded_ray.recipe_file import load_recipe
+        from ded_ray.report.terminal import show_teachers
+        from ded_ray.run import Run
+        from ded_ray.smoke import check_comparable, smoke_test
+
+        loaded = load_recipe(recipe, overrides)
+        check_comparable(loaded)
+        inputs = read_inputs(loaded)
+
+        def choose() -> dict[str, Any]:
+            run = Run.create(out, loaded)
+            return smoke_test(run, inputs, pipeline.choose_problems(run, inputs))
+
+        found, machine = _watched(choose)
+        show_teachers(found)
+        typer.echo(machine)
+
+
+@app.command()
 def grade(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .parquet file: prompt, answer, completion.")],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],

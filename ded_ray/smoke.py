@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from ded_ray.inputs import Inputs
+from ded_ray.knobs import BadInput
 from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem, read_records
 from ded_ray.run import Run, Stage, write_atomically
@@ -19,9 +20,16 @@ NUM_TEXTS = 30
 """Benchmark problems whose hidden states the PCA shift compares: the default of the tool that DED used."""
 
 
+def check_comparable(recipe: Recipe) -> None:
+    """Raise BadInput for a recipe whose candidates cannot be told apart by what their students score."""
+    if not recipe.teachers.proxy and not any(benchmark.domain == "in" for benchmark in recipe.evaluate.benchmarks):
+        raise BadInput("evaluate.benchmarks: students are compared on domain in; add one, or set teachers.proxy: rsr")
+
+
 def choose_teachers(run: Run, inputs: Inputs, problems: Stage) -> tuple[Teacher, ...]:
     """The teachers that answer every question: all candidates, or with `teacher: auto` the one that is chosen."""
     if run.recipe.teachers.choose:
+        check_comparable(run.recipe)
         smoke_test(run, inputs, problems)
     return chosen_teachers(run)
 

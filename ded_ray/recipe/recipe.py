@@ -67,8 +67,6 @@ class Recipe(Knobs):
             raise ValueError("rewards: length and truncation.soft_tokens need token counts; replayed rollouts have none")
         if unknown := set(self.curate.mix) - {source.subject for source in self.problems}:
             raise ValueError(f"curate.mix: no problems are of subject {sorted(unknown)[0]!r}; set problems.subject")
-        if self.teachers.choose and not self.teachers.proxy and not any(b.domain == "in" for b in self.evaluate.benchmarks):
-            raise ValueError("teacher: auto compares students on evaluate.benchmarks of domain in; add one, or a proxy")
         if self.train.batch_size % self.train.workers:
             raise ValueError("train.batch_size: must be a multiple of train.workers")
         return self

@@ -1,5 +1,7 @@
 """What a run looks like on a terminal: its plan, its ledger, its scores."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -95,6 +97,37 @@ def show_graded(summary: Summary) -> None:
     if summary.slowest:
         rows = ", ".join(f"row {row} ({seconds:.2f} s, {status})" for seconds, row, status in summary.slowest)
         print_line(f"slowest: {rows}")
+
+
+TEACHER_COLUMNS = {
+    "student_score": "student", "difference_ci95": "against the winner's", "own_score": "own score",
+    "verified_rate": "verified", "cut_off_rate": "cut off", "mean_tokens": "tokens", "mean_entropy": "entropy",
+    "median_entropy": "median", "mean_surprisal": "surprisal", "rsr": "RSR", "pca_shift": "PCA shift",
+    "tokens_per_verified": "tokens per verified", "usd_per_verified": "USD per verified",
+}  # fmt: skip
+"""What teachers.json knows of a candidate, and what a person reads."""
+
+
+def show_teachers(found: dict[str, Any]) -> None:
+    """The candidates of a smoke test, the winner marked."""
+    columns = {key: name for key, name in TEACHER_COLUMNS.items() if any(row.get(key) is not None for row in found["rows"])}
+    table = Table(title="teachers")
+    table.add_column("")
+    table.add_column("teacher")
+    for name in columns.values():
+        table.add_column(name, justify="right")
+    for i, row in enumerate(found["rows"]):
+        table.add_row("->" if i == found["winner"] else "", row["model"], *[_cell(row.get(key)) for key in columns])
+    console.print(table)
+    print_line(f"the rule: {found['rule']}; entropy, surprisal and RSR are those of {found['entropy_of']}, in nats")
+    if found["disagreement"]:
+        print_line(found["disagreement"])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{value[0]:+.3f} to {value[1]:+.3f}"
+    return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def show_life(name: str, lines: list[tuple[str, str]]) -> None:

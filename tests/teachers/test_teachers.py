@@ -1,0 +1,143 @@
+"""The rule, the measures, and the smoke test itself with three tiny teachers."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import run_cli
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ded_ray import surprisal
+from ded_ray.surprisal import MAX_RANK, Reader, rsr_of
+from ded_ray.teachers.choice import choose, compare, disagreement
+from ded_ray.teachers.measure import centroid_shift
+from ded_ray.tiny.models import model_path
+from ded_ray.tiny.problems import make_problems
+from ded_ray.tiny.styles import STYLES
+
+
+def row(name, score=None, rsr=None, cost=1.0):
+    return {"model": name, "student_score": score, "rsr": rsr, "tokens_per_verified": cost}
+
+
+def test_the_best_student_wins_and_of_equal_ones_the_cheaper_teacher():
+    assert choose([row("a", 0.5), row("b", 0.7), row("c", 0.6)], None) == 1
+    assert choose([row("a", 0.7, cost=9), row("b", 0.7, cost=3), row("c", None)], None) == 1
+    assert choose([row("a", 0.7, cost=None), row("b", 0.7, cost=9)], None) == 1
+    assert choose([row("a", 0.9, 3.0), row("b", 0.1, 2.0), row("c", 0.9, None)], "rsr") == 1
+    assert choose([row("a"), row("b")], None) == 0
+
+
+def test_where_the_proxy_disagrees_is_said():
+    assert "agrees" in disagreement([row("a", 0.5, 3.0), row("b", 0.7, 2.0)])
+    assert disagreement([row("a", 0.5, 1.0), row("b", 0.7, 2.0)]) == (
+        "RSR disagrees with the training: it would have chosen a, whose student scores 0.200 less than that of b."
+    )
+    assert disagreement([row("a", 0.5), row("b", 0.7, 2.0)]) is None
+
+
+def test_differences_are_resampled_in_pairs():
+    rng = np.random.default_rng(0)
+    easy = rng.random(200)
+    better, same = np.clip(easy + 0.1, 0, 1), easy + rng.normal(0, 0.01, 200)
+    apart = compare([easy, better, same], 1, 1000, 0)
+    assert apart[1] is None
+    assert -0.12 < apart[0][0] < apart[0][1] < -0.07, "far narrower than the spread of the problems"
+    low, high = compare([easy, same], 0, 1000, 0)[1]
+    assert low < 0 < high
+
+
+def test_centroids_that_move_along_the_first_components_by_hand():
+    before = np.array([[[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]]])
+    assert centroid_shift(before, before + np.array([3.0, 4.0, 100.0])) == pytest.approx(5)
+    both = np.concatenate([before, before])
+    assert centroid_shift(both, both + np.array([[[3.0, 4, 0]], [[0.0, 0, 7]]])) == pytest.approx(2.5)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader("tiny/student")
+
+
+ASKED = [(p.prompt, STYLES[style](p.prompt, 0.0, random.Random(0))) for style, p in
+         zip(["careful", "terse", "rambling", "guess"] * 3, make_problems("chain", 12, (3, 8), 0), strict=True)]  # fmt: skip
+
+
+def test_surprisal_and_rank_are_those_of_the_model(reader):
+    tokenizer = AutoTokenizer.from_pretrained(model_path("tiny/student"))
+    model = AutoModelForCausalLM.from_pretrained(model_path("tiny/student"), dtype=torch.float32)
+    for (prompt, completion), found in zip(ASKED, reader.surprises(ASKED), strict=True):
+        head = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=False
+        )
+        tail = [*tokenizer.encode(completion, add_special_tokens=False), tokenizer.eos_token_id]
+        with torch.inference_mode():
+            logprobs = model(torch.tensor([head + tail])).logits[0].log_softmax(-1)[len(head) - 1 : -1]
+        own = logprobs[range(len(tail)), tail]
+        ranks = [1 + int((logprobs[i] > own[i]).sum()) for i in range(len(tail))]
+        assert found.num_tokens == len(tail)
+        assert found.mean_surprisal == pytest.approx(-float(own.mean()), abs=1e-4)
+        assert found.mean_rank == pytest.approx(sum(min(rank, MAX_RANK) for rank in ranks) / len(ranks))
+        assert found.rsr == pytest.approx(found.mean_rank / found.mean_surprisal)
+        assert np.mean(found.entropies) == pytest.approx(float(-(logprobs.exp() * logprobs).sum(-1).mean()), abs=1e-4)
+    assert rsr_of([]) is None
+
+
+def test_how_the_reading_is_cut_up_changes_nothing(reader, monkeypatch):
+    whole = reader.surprises(ASKED)
+    monkeypatch.setattr(surprisal, "LOGITS_AT_ONCE", 264 * 12 * 7)
+    monkeypatch.setattr(reader, "_batch_tokens", 300)
+    for one, other in zip(whole, reader.surprises(ASKED), strict=True):
+        assert one.mean_surprisal == pytest.approx(other.mean_surprisal, abs=1e-5)
+        assert one.mean_rank == other.mean_rank
+
+
+CANDIDATES = {
+    "name": "choose", "seed": 3,
+    "problems": {"kind": "tiny", "num_problems": 40, "difficulty": [3, 5], "seed": 1},
+    "student": {"model": "tiny/student", "measure_pass_rate": False},
+    "teacher": "auto",
+    "teachers": {
+        "num_questions": 24, "epochs": 1,
+        "candidates": [{"model": f"tiny/{name}", "sampling": {"num_rollouts": 2, "max_tokens": 160}}
+                       for name in ("terse", "careful")],
+    },
+    "train": {"batch_size": 8, "micro_batch_size": 8, "max_steps": 2},
+    "serve": {"port": 0},
+    "evaluate": {"sampling": {"num_rollouts": 1, "max_tokens": 160},
+                 "benchmarks": [{"name": "chain", "domain": "in",
+                                 "problems": {"kind": "tiny", "num_problems": 12, "difficulty": [3, 5], "seed": 2}}]},
+}  # fmt: skip
+
+
+def test_a_teacher_is_chosen_and_the_run_goes_on_with_it(ray_cluster, tmp_path):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(CANDIDATES))
+    shown = run_cli("teachers", tmp_path / "r.yaml", "--out", tmp_path / "run", address=ray_cluster).stdout
+    found = json.loads((tmp_path / "run" / "teachers.json").read_text())
+    assert [each["model"] for each in found["rows"]] == ["tiny/terse", "tiny/careful"]
+    best = max(each["student_score"] for each in found["rows"])
+    assert found["rows"][found["winner"]]["student_score"] == best
+    for each in found["rows"]:
+        assert each["num_answers"] == 24
+        assert 0 < each["verified_rate"] <= 1
+        assert each["own_score"] > 0.3
+        assert min(each[name] for name in ("mean_surprisal", "rsr", "mean_entropy", "pca_shift", "tokens_per_verified")) > 0
+    assert "the rule: highest mean in-domain pass@1" in shown
+    tokens = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").glob("smoke_*/_manifest.json")}
+    assert len(tokens) == 2 * 10 + 2
+    run_cli("run", tmp_path / "r.yaml", "--out", tmp_path / "run", address=ray_cluster)
+    assert {p: p.stat().st_mtime_ns for p in tokens} == tokens, "the smoke test is not made again"
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert sorted(each["model"] for each in scores) == ["base", "student", f"teachers.{found['winner']}"]
+
+
+def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(CANDIDATES))
+    run_cli("teachers", tmp_path / "r.yaml", "--out", tmp_path / "run", "--set", "teachers.proxy=rsr", address=ray_cluster)
+    found = json.loads((tmp_path / "run" / "teachers.json").read_text())
+    assert found["rows"][found["winner"]]["rsr"] == min(each["rsr"] for each in found["rows"])
+    assert "student_score" not in found["rows"][0]
+    assert not list((tmp_path / "run").glob("smoke_*_student"))
