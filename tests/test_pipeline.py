@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ded_ray import pipeline
+from ded_ray.inputs import Inputs
 from ded_ray.recipe_file import load_recipe
 from ded_ray.run import Run
-from ded_ray.stages import Inputs
 from ded_ray.tiny.problems import make_problems
 
 QUICKSTART = Path(__file__).parent.parent / "ded_ray" / "tiny" / "quickstart.yaml"
@@ -33,7 +33,8 @@ def evaluated(tmp_path, monkeypatch):
         if not checkpoint.done:
             checkpoint.begin()
             checkpoint.seal("examples", 0, Counter(), 0)
-        pipeline.evaluate(run, Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, {}, {}), checkpoint)
+        inputs = Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, [], {}, {})
+        pipeline.evaluate(run, inputs, checkpoint, run.recipe.teachers.candidates)
         return list(asked)
 
     return evaluate

@@ -82,7 +82,7 @@ def whole(num_prompts: int) -> dict[str, float]:
     problems = [
         Problem(
             problem_id=f"p{i}", answer="1",
-            prompt=f"Box {i} has {' and '.join(f'{rng.randint(1, 999)} marbles of colour {c}' for c in range(8))}. How many?",
+            prompt=f"Box {i} has {' and '.join(f'{rng.randint(1, 999)} marbles of kind {c}' for c in range(8))}. How many?",
         )
         for i in range(num_prompts)
     ]  # fmt: skip

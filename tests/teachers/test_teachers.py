@@ -113,6 +113,7 @@ CANDIDATES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_teacher_is_chosen_and_the_run_goes_on_with_it(ray_cluster, tmp_path):
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(CANDIDATES))
     shown = run_cli("teachers", tmp_path / "r.yaml", "--out", tmp_path / "run", address=ray_cluster).stdout
