@@ -238,7 +238,7 @@ def evaluate_model(name: str, model: str, benchmarks: dict[str, list[Problem]], 
 
 def write_results(stage: Stage, evaluations: list[Stage]) -> None:
     """scores.json, one object per model and benchmark, and the page that shows them."""
-    from ded_ray.evaluate.scores import score
+    from ded_ray.evaluate.scores import paired_change, score
     from ded_ray.report.page import write_report
 
     stage.begin()
@@ -246,9 +246,12 @@ def write_results(stage: Stage, evaluations: list[Stage]) -> None:
     for evaluation in evaluations:
         model = evaluation.name.removeprefix("evaluate_")
         for benchmark in knobs.benchmarks:
-            groups = list(read_records(evaluation.folder / f"{benchmark.name}.parquet", Group))
-            seed, resamples = run.recipe.seed, knobs.bootstrap_resamples
+            file, seed, resamples = f"{benchmark.name}.parquet", run.recipe.seed, knobs.bootstrap_resamples
+            groups = list(read_records(evaluation.folder / file, Group))
             scores.append(score(model, benchmark.name, benchmark.domain, groups, resamples, seed))
+            if model == "student":
+                base = list(read_records(run.folder / "evaluate_base" / file, Group))
+                scores[-1]["change_ci95"] = paired_change(groups, base, resamples, seed)
     write_atomically(run.folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     write_report(run)
     stage.seal("scores", len(scores), Counter(), len(scores))

@@ -25,6 +25,19 @@ def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tup
     return round(float(low), 4), round(float(high), 4)
 
 
+def paired_change(groups: Sequence[Group], base: Sequence[Group], resamples: int, seed: int) -> tuple[float, float] | None:
+    """95 % interval of the mean difference in pass rate over the problems that both were checked on, resampled in pairs;
+    None where there is none."""
+    before = {g.problem_id: rate for g, rate in _rates(base)}
+    changes = [rate - before[g.problem_id] for g, rate in _rates(groups) if g.problem_id in before]
+    return bootstrap_interval(changes, resamples, seed) if changes else None
+
+
+def _rates(groups: Sequence[Group]) -> list[tuple[Group, float]]:
+    checked = [group for group in groups if group.checked]
+    return list(zip(checked, pass_rates(checked), strict=True))
+
+
 def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resamples: int, seed: int) -> dict[str, object]:
     """One row of scores.json. pass@1 is the mean over problems of correct / checked samples.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 
 matplotlib.use("Agg")
@@ -43,9 +44,9 @@ def funnel(ledger: Sequence[dict[str, Any]]) -> Markup:
     return _svg(figure)
 
 
-def histogram(values: Sequence[float], label: str, bins: int = 24) -> Markup:
-    figure, axes = _axes(3.6)
-    if values:
+def histogram(values: np.ndarray, label: str, bins: int = 24) -> Markup:
+    figure, axes = _axes(3.2)
+    if len(values):
         axes.hist(values, bins=bins, color=BLUE)
     else:
         axes.text(0.5, 0.5, "none", ha="center", transform=axes.transAxes)
@@ -69,7 +70,8 @@ def scores(rows: Sequence[dict[str, Any]]) -> Markup:
     rows = [row for row in rows if row["pass_at_1"] is not None]
     benchmarks = sorted({(row["domain"], row["benchmark"]) for row in rows})
     figure, axes = _axes(7, 2.8)
-    models = [model for model in MODEL_COLOURS if any(row["model"] == model for row in rows)]
+    models = sorted({row["model"] for row in rows}, key=lambda model: (list(MODEL_COLOURS).index(_kind(model)), model))
+    width = 0.78 / max(3, len(models))
     for offset, model in enumerate(models):
         found = {(r["domain"], r["benchmark"]): r for r in rows if r["model"] == model}
         places = [x for x, key in enumerate(benchmarks) if key in found]
@@ -77,11 +79,38 @@ def scores(rows: Sequence[dict[str, Any]]) -> Markup:
         heights = [r["pass_at_1"] for r in mine]
         errors = [[max(0.0, h - r["ci95_low"]) for h, r in zip(heights, mine, strict=True)],
                   [r["ci95_high"] - h for h, r in zip(heights, mine, strict=True)]]  # fmt: skip
-        axes.bar([x + 0.26 * (offset - 1) for x in places], heights, 0.24, yerr=errors, capsize=3,
-                 color=MODEL_COLOURS[model], label=model)  # fmt: skip
+        shift = width * (offset - (len(models) - 1) / 2)
+        axes.bar([x + shift for x in places], heights, 0.92 * width, yerr=errors, capsize=3,
+                 color=MODEL_COLOURS[_kind(model)], label=model)  # fmt: skip
     axes.set_xticks(range(len(benchmarks)), [f"{name}\n({domain}-domain)" for domain, name in benchmarks])
     axes.set_ylim(0, 1.05)
     axes.set_ylabel("pass@1")
     if models:
         axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    return _svg(figure)
+
+
+def _kind(model: str) -> str:
+    return model if model in {"base", "student"} else "teacher"
+
+
+def teachers(choice: dict[str, Any]) -> list[Markup]:
+    """Every candidate by what may foretell it, against what its student scored; [] where nothing was trained."""
+    rows = [row for row in choice["rows"] if row.get("student_score") is not None]
+    if len(rows) < 2:
+        return []
+    return [_against_students(rows, key, label, choice["rows"][choice["winner"]]["model"]) for key, label in (
+        ("own_score", "the teacher's own score"), ("rsr", "RSR under the student"), ("mean_surprisal", "surprisal (nats)"),
+    ) if all(row.get(key) is not None for row in rows)]  # fmt: skip
+
+
+def _against_students(rows: list[dict[str, Any]], key: str, label: str, winner: str) -> Markup:
+    figure, axes = _axes(3.2)
+    for row in rows:
+        axes.scatter(row[key], row["student_score"], color=BLUE if row["model"] == winner else GREY)
+        axes.annotate(row["model"].rsplit("/", 1)[-1], (row[key], row["student_score"]), fontsize=8,
+                      xytext=(4, 3), textcoords="offset points")  # fmt: skip
+    axes.set_xlabel(label)
+    axes.set_ylabel("its student's score")
+    axes.margins(0.2)
     return _svg(figure)

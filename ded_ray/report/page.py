@@ -6,20 +6,16 @@ from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader
 
-from ded_ray.records import Group, Status, read_records
+from ded_ray.records import Status
 from ded_ray.report import charts
-from ded_ray.report.side_by_side import mixed_first
+from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
+from ded_ray.report.terminal import TEACHER_COLUMNS, cell
 from ded_ray.run import Run, write_atomically
-
-NUM_SAMPLES = 12
-"""Groups in the sample browser."""
 
 
 def write_report(run: Run) -> Path:
     """Make `report.html` from what the run's folder holds, also when the run is not finished; returns its path."""
-    curated = run.folder / "curated"
-    groups = list(read_records(curated, Group)) if any(curated.glob("*.parquet")) else []
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    corpus, choice = corpus_of(run), teacher_choice(run)
     curve_file = run.folder / "checkpoint" / "curve.jsonl"
     curve = [json.loads(line) for line in curve_file.read_text().splitlines()] if curve_file.exists() else []
     ledger, scores = run.ledger(), run.scores()
@@ -31,13 +27,19 @@ def write_report(run: Run) -> Path:
         weak_walls=any("limits" in line.get("isolation", {}) for line in ledger),
         scores=sorted(scores, key=lambda row: (row["domain"], row["benchmark"])),
         funnel=charts.funnel(ledger) if ledger else None,
-        rewards=charts.histogram([r.reward for r in rollouts if r.reward is not None], "reward"),
-        weights=charts.histogram([r.weight or 0.0 for r in rollouts if r.dropped_because is None], "loss weight, kept"),
+        corpus=corpus,
+        rewards=charts.histogram(corpus.rewards, "reward"),
+        advantages=charts.histogram(corpus.advantages, "advantage"),
+        weights=charts.histogram(corpus.weights, "loss weight, kept"),
+        costs=costs(ledger),
+        hits=contamination(run),
+        choice=choice,
+        teacher_columns=TEACHER_COLUMNS,
+        cell=cell,
+        teacher_charts=charts.teachers(choice) if choice else [],
         curve=charts.curve(curve) if curve else None,
         score_chart=charts.scores(scores) if scores else None,
         verdict=_verdict(scores),
-        samples=mixed_first(groups, NUM_SAMPLES),
-        num_groups=len(groups),
     )  # fmt: skip
     write_atomically(run.folder / "report.html", page)
     return run.folder / "report.html"
@@ -48,25 +50,20 @@ def _environment() -> Environment:
 
 
 def _verdict(scores: list[dict[str, Any]]) -> list[str]:
-    """One sentence per benchmark: how the student stands against its base, and whether the intervals are apart."""
+    """One sentence per benchmark: how far the student is from its base, problem by problem."""
     by_model = {(row["model"], row["benchmark"]): row for row in scores}
     sentences = []
     for (model, benchmark), student in by_model.items():
         base = by_model.get(("base", benchmark))
         if model != "student" or base is None:
             continue
-        if student["pass_at_1"] is None or base["pass_at_1"] is None:
+        if student.get("change_ci95") is None:
             sentences.append(f"{benchmark} ({student['domain']}-domain): not one sample could be checked.")
             continue
-        change = student["pass_at_1"] - base["pass_at_1"]
-        if student["ci95_low"] > base["ci95_high"]:
-            how = "above its base; the intervals do not touch"
-        elif student["ci95_high"] < base["ci95_low"]:
-            how = "below its base; the intervals do not touch"
-        else:
-            how = "not told apart from its base; the intervals overlap"
+        change, (low, high) = student["pass_at_1"] - base["pass_at_1"], student["change_ci95"]
+        how = "above its base" if low > 0 else "below its base" if high < 0 else "not told apart from its base"
         sentences.append(
-            f"{benchmark} ({student['domain']}-domain): student {student['pass_at_1']:.3f}, base {base['pass_at_1']:.3f} "
-            f"({change:+.3f}): {how}."
+            f"{benchmark} ({student['domain']}-domain): student {student['pass_at_1']:.3f}, base {base['pass_at_1']:.3f}: "
+            f"{change:+.3f}, paired 95 % interval {low:+.3f} to {high:+.3f}: {how}."
         )
     return sentences

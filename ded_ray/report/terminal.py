@@ -117,14 +117,15 @@ def show_teachers(found: dict[str, Any]) -> None:
     for name in columns.values():
         table.add_column(name, justify="right")
     for i, row in enumerate(found["rows"]):
-        table.add_row("->" if i == found["winner"] else "", row["model"], *[_cell(row.get(key)) for key in columns])
+        table.add_row("->" if i == found["winner"] else "", row["model"], *[cell(row.get(key)) for key in columns])
     console.print(table)
     print_line(f"the rule: {found['rule']}; entropy, surprisal and RSR are those of {found['entropy_of']}, in nats")
     if found["disagreement"]:
         print_line(found["disagreement"])
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A number of teachers.json as a person reads it."""
     if isinstance(value, list):
         return f"{value[0]:+.3f} to {value[1]:+.3f}"
     return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"

@@ -1,15 +1,25 @@
 """The page over runs that are not as they should be: hostile texts, nothing checked, nothing done yet."""
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from ded_ray.curate.quality import RULES
 from ded_ray.evaluate.scores import score
+from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, Problem, Rollout, to_table, write_part
+from ded_ray.report.corpus import corpus_of, spread
+from ded_ray.report.life import REASONS, life_of, told
 from ded_ray.report.page import write_report
-from ded_ray.report.terminal import show_run
+from ded_ray.report.side_by_side import show_samples
+from ded_ray.report.terminal import show_life, show_run
 from ded_ray.run import Run
 
+CURATE = Path(__file__).parents[2] / "ded_ray" / "curate"
 QUICKSTART = Path(__file__).parents[2] / "ded_ray" / "tiny" / "quickstart.yaml"
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -43,3 +53,97 @@ def test_nothing_checked_is_said_and_not_drawn(tmp_path):
     (run.folder / "scores.json").write_text(json.dumps(rows))
     assert "not one sample could be checked" in write_report(run).read_text()
     show_run(run)
+
+
+def answers(*completions: str, kept: int = 2) -> Group:
+    rollouts = [
+        Rollout(index=i, completion=text, num_tokens=5, finish_reason="stop", seed=i, status="correct", reward=1.0,
+                advantage=0.5, weight=1.0, pick_rank=i if i < kept else None,
+                dropped_because=None if i < kept else "not_picked")
+        for i, text in enumerate(completions)
+    ]  # fmt: skip
+    return Group.of(Problem(problem_id="p", prompt="q", answer="a"), "00ff", "m", rollouts)
+
+
+def test_how_far_answers_are_apart_before_and_after_is_shown(tmp_path):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    (run.folder / "curated").mkdir()
+    write_part(run.folder / "curated", to_table([answers("a b c d", "e f g h", "a b c d")], Group))
+    assert spread([[["a", "b"], ["a", "c"]], [["x"]], []]) == 0.5
+    found = corpus_of(run)
+    assert (found.spread_before, found.spread_after) == (pytest.approx(2 / 3), 1.0)
+    assert found.weights.tolist() == [1.0, 1.0]
+    assert found.advantages.tolist() == [0.5] * 3
+    assert "differ in 67 % of the longer one's words, two that were kept in 100 %" in write_report(run).read_text()
+
+
+CHOICE = {
+    "winner": 1, "rule": "highest", "entropy_of": "tiny/student", "disagreement": "RSR disagrees.",
+    "rows": [
+        {"model": "<b>a</b>", "student_score": 0.5, "own_score": 0.9, "rsr": 3.0, "mean_surprisal": 1.0,
+         "difference_ci95": [-0.3, -0.1], "usd_per_verified": None},
+        {"model": "b", "student_score": 0.7, "own_score": 0.8, "rsr": 4.0, "mean_surprisal": 0.5, "difference_ci95": None},
+    ],
+}  # fmt: skip
+
+
+def test_the_choice_of_a_teacher_is_a_table_and_three_plots(tmp_path):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    (run.folder / "teachers.json").write_text(json.dumps(CHOICE))
+    page = write_report(run).read_text()
+    assert "<strong>b</strong>" in page
+    assert "-0.300 to -0.100" in page
+    assert "&lt;b&gt;a" in page
+    assert "USD per verified" not in page, "nothing is known of it"
+    assert "RSR disagrees." in page
+    assert page.count("<svg") == 3 + 3
+
+
+def test_what_a_benchmark_gave_away_is_listed(tmp_path):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    (run.folder / "problems").mkdir()
+    hit = {"problem_id": "p7", "benchmark": "held", "benchmark_problem_id": "h1", "match": HOSTILE}
+    (run.folder / "problems" / "_contamination.jsonl").write_text(json.dumps(hit) + "\n")
+    page = write_report(run).read_text()
+    assert "1 questions were dropped because of a benchmark" in page
+    assert "p7" in page
+    assert "<script" not in page
+
+
+def test_a_rollout_is_explained_from_its_question_to_its_weight(tmp_path, capsys):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    (run.folder / "curated").mkdir()
+    write_part(run.folder / "curated", to_table([answers("a b c d", "e f g h [bold]", "a b c")], Group))
+    lines = dict(told(life_of(run, "00ff/1")))
+    assert lines["picked"] == "as number 2 of its group"
+    assert lines["weight"] == "1 of its loss"
+    assert "to 0" in lines["distances"]
+    assert "dropped" not in lines
+    assert dict(told(life_of(run, "00ff/2")))["dropped"] == "not_picked: others of its group were picked"
+    show_life("00ff/1", list(lines.items()))
+    assert "[bold]" in capsys.readouterr().out, "what models wrote is no markup"
+    for name, says in (("00ff", "named GROUP_ID/INDEX"), ("beef/0", "has no group beef"), ("00ff/9", "rollouts 0 to 2")):
+        with pytest.raises(BadInput, match=says):
+            life_of(run, name)
+
+
+def test_right_and_wrong_stand_side_by_side(tmp_path, capsys):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    stage = run.stage("curated", [])
+    stage.begin()
+    mixed = answers("right [red]", "other", kept=1)
+    mixed.rollouts[1].status, mixed.rollouts[1].dropped_because = "wrong", "wrong"
+    write_part(stage.folder, to_table([mixed], Group))
+    stage.seal("rollouts", 2, Counter(wrong=1), 1)
+    show_samples(run, 1)
+    shown = capsys.readouterr().out
+    assert "[red]" in shown
+    assert "<|end|>" in shown
+    assert "00ff/0" in shown
+    assert "dropped: wrong" in shown
+
+
+def test_every_reason_to_drop_has_a_sentence():
+    rules = {rule.NAME for rule in RULES}
+    written = set(re.findall(r'(?:dropped_because =|return) "(\w+)"', "".join(p.read_text() for p in CURATE.rglob("*.py"))))
+    assert rules | (written - {"LATIN"}) <= REASONS.keys()
