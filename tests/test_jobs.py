@@ -11,6 +11,7 @@ import pytest
 import ray
 from conftest import PROJECT, run_cli, shared
 
+from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, read_records
 from ded_ray.run import Run
 
@@ -103,3 +104,25 @@ def test_chaos_in_short():
     assert found["kills"] == {"engine": 1, "driver": 1, "node": 1}
     assert (found["groups"], found["handed_on"]) == (250, 250)
     assert (found["missing"], found["doubled"], found["different"], found["quarantined"]) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "jobs" / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_can_be_read_and_says_what_to_expect(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert path.read_text().startswith("# ")
+    if recipe.train.use_gpu:
+        needed = max(who.sampling.max_tokens for who in recipe.teachers.candidates)
+        assert recipe.train.max_length > needed, "what is paid for fits into the training"
+
+
+def test_the_recipe_for_own_data_can_be_planned(tmp_path):
+    shutil.copy(PROJECT / "jobs" / "recipes" / "own_data.yaml", tmp_path)
+    for name in ("problems", "held_out"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"prompt": "Reverse: 12 ({name})", "answer": "21"}}\n')
+    tiny = {"student.model": "tiny/student", "teachers.candidates.0.model": "tiny/careful", "teachers.candidates.1.model":
+            "tiny/terse", "evaluate.sampling.max_tokens": "64", "student.sampling.max_tokens": "64"}  # fmt: skip
+    overrides = [f"--set={knob}={value}" for knob, value in tiny.items()]
+    plan = run_cli("run", tmp_path / "own_data.yaml", "--out", tmp_path / "out", "--dry-run", *overrides).stdout
+    assert "teachers.1, first prompt" in plan
+    assert "smoke test" in plan

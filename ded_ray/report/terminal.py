@@ -49,12 +49,17 @@ def show_plan(
     plan.add_row("problems", f"{num_problems} of {len(problems)}")
     if recipe.student.measure_pass_rate:
         plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
-    kept = 0
+    kept, choice = 0, recipe.teachers
+    if choice.choose:
+        asked = min(choice.num_questions, num_problems)
+        trained = "RSR" if choice.proxy else f"{choice.epochs} epochs of training each"
+        plan.add_row("smoke test", f"{len(choice.candidates)} teachers x {asked} answers, {trained}; then one of:")
     for teacher in recipe.teachers.candidates:
         sampling = teacher.sampling
         name = teacher.model if len(recipe.teachers.candidates) > 1 else "teacher"
         plan.add_row(f"{name} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
-        kept += min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
+        most = min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
+        kept = max(kept, most) if choice.choose else kept + most
     plan.add_row(
         "train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
     )

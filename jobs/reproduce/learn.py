@@ -1,0 +1,67 @@
+"""Trains one tiny student on a corpus and measures it, in one process: ded_ray's own loss, order and schedule without Ray
+Train around them (a test holds that the worker loop computes the same)."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ded_ray.evaluate.scores import pass_rates
+from ded_ray.recipe import Sampling, Train
+from ded_ray.records import Example
+from ded_ray.tiny.models import model_path
+from ded_ray.train.loss import step_weights, weighted_token_loss
+from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
+from ded_ray.train.worker import learning_rate_at
+from jobs.reproduce.world import STUDENT, World, answered, remember
+
+BATCH_SIZE, LEARNING_RATE = 16, 3e-4
+
+
+def learn(examples: list[Example], world: World, folder: Path, max_steps: int | None = None) -> int:
+    """Train the student on these examples and save it in `folder`; returns the tokens that were trained on, once each."""
+    knobs = Train(learning_rate=LEARNING_RATE, epochs=world.size.epochs, batch_size=BATCH_SIZE, max_steps=max_steps)
+    torch.set_num_threads(1)
+    torch.manual_seed(world.seed)
+    path = model_path(STUDENT)
+    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    sequences = [to_sequence(example, tokenizer) for example in examples]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
+    total = num_steps(len(sequences), BATCH_SIZE, knobs.epochs, knobs.max_steps)
+    for step in range(total):
+        batch = [sequences[i] for i in batch_at(step, len(sequences), BATCH_SIZE, seed=world.seed)]
+        ids, mask, labels, _ = pad(batch, tokenizer.pad_token_id)
+        scaled, normalizer = step_weights([s.weight for s in batch], [len(s.completion_ids) for s in batch])
+        loss = (
+            weighted_token_loss(model(input_ids=ids, attention_mask=mask).logits, labels, torch.tensor(scaled)) / normalizer
+        )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, total, knobs)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return sum(len(sequence.completion_ids) for sequence in sequences)
+
+
+def measure(model: str, world: World) -> dict[str, list[float]]:
+    """Pass rates by problem on each benchmark."""
+    sampling = Sampling(num_rollouts=world.size.samples, max_tokens=320)
+    return {
+        name: pass_rates(answered(model, problems, sampling, 7000 + world.seed, batch_size=32))
+        for name, problems in world.held_out().items()
+    }
+
+
+def run(name: str, examples: list[Example], world: World, max_steps: int | None = None) -> dict[str, Any]:
+    """One student, trained and measured once: afterwards what it scored is read. Without examples: the base student."""
+    file = world.folder / f"run-{world.seed}-{name}.json"
+    if not file.exists():
+        folder, tokens = world.folder / f"student-{world.seed}-{name}", 0
+        if examples:
+            tokens = learn(examples, world, folder, max_steps)
+        rates = measure(str(folder) if examples else STUDENT, world)
+        remember(file, {"num_examples": len(examples), "num_tokens": tokens, "rates": rates})
+    return {"name": name, "seed": world.seed}

@@ -1,0 +1,197 @@
+"""What came out, with intervals: problems and seeds are resampled together, and every difference is taken in pairs."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jobs.reproduce.experiments import TEACHER, sizes, teacher_tokens
+from jobs.reproduce.world import OUT_OF_DOMAIN, TEACHERS, World
+
+RESAMPLES = 2000
+Result = dict[str, Any]
+
+
+class Results:
+    """All students of all seeds, by name."""
+
+    def __init__(self, worlds: Sequence[World]) -> None:
+        self.worlds = worlds
+        self._runs = {
+            (world.seed, file.name.split("-", 2)[2].removesuffix(".json")): json.loads(file.read_text())
+            for world in worlds
+            for file in world.folder.glob(f"run-{world.seed}-*.json")
+        }
+
+    def rates(self, name: str, world: World, out_of_domain: bool = False) -> np.ndarray:
+        """Pass rates by problem."""
+        rates = self._runs[world.seed, name]["rates"]
+        return np.concatenate([rates[each] for each in (OUT_OF_DOMAIN if out_of_domain else ("chain",))])
+
+    def mean(self, name: str, world: World, out_of_domain: bool = False) -> float:
+        return float(self.rates(name, world, out_of_domain).mean())
+
+    def num_examples(self, name: str) -> float:
+        return float(np.mean([self._runs[world.seed, name]["num_examples"] for world in self.worlds]))
+
+    def row(self, name: str, against: str, label: str) -> Result:
+        """In- and out-of-domain score, and the paired difference in-domain to another student, with its interval."""
+        found: Result = {"label": label, "name": name, "examples": round(self.num_examples(name))}
+        for key, outside in (("in", False), ("out", True)):
+            scores, changes = [], []
+            for world in self.worlds:
+                scores.append(self.rates(name, world, outside))
+                changes.append(scores[-1] - self.rates(against, world, outside))
+            found[key] = round(float(np.mean([each.mean() for each in scores])), 3)
+            found[f"{key}_change"] = [round(value, 3) for value in interval(changes)]
+        found["against"] = against
+        return found
+
+
+def interval(by_seed: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """(mean, low, high): 95 %, seeds drawn with replacement and then problems within each."""
+    rng, means = np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        drawn = [by_seed[i] for i in rng.integers(len(by_seed), size=len(by_seed))]
+        means.append(np.mean([each[rng.integers(len(each), size=len(each))].mean() for each in drawn]))
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(np.mean([each.mean() for each in by_seed])), float(low), float(high)
+
+
+def compared(results: Results) -> dict[str, list[Result]]:
+    """Experiments (ii) to (v), and the budgets of (vi), as rows."""
+    worlds = results.worlds
+    rows = {
+        "ii": [("all-unweighted", "all 8, unweighted"), ("all-softmax", "all 8, softmax of advantage (AdvDistill-style)"),
+               ("correct-relu", "right ones, relu of advantage"), ("correct-only", "right ones, unweighted")],
+        "iii": [("one-each", "1 each, unfiltered"), ("right", "+Right"), ("right-hard", "+Right-Hard"),
+                ("right-hard-farthest", "+Right-Hard-Diverse (farthest 4)"), ("right-hard-random", "control: random 4"),
+                ("right-hard-lowest_rsr", "control: lowest-RSR 4")],
+        "iv": [(f"questions-{n}", f"{n} questions x 4") for n in sizes(worlds[0])],
+        "v": [(f"trajectories-{n}", f"{n} per hard question") for n in (1, 2, 4, 8)],
+        "vi": [(f"{kind}-{n}", f"{kind}, {n} questions") for n in sizes(worlds[0]) for kind in ("naive", "ours")],
+    }  # fmt: skip
+    baselines = {"ii": "all-unweighted", "iii": "right-hard-random", "iv": "base", "v": "trajectories-1", "vi": "base"}
+    found = {
+        key: [
+            results.row("base", "base", "the student before"),
+            *[results.row(name, baselines[key], label) for name, label in of],
+        ]
+        for key, of in rows.items()
+    }
+    for row in found["vi"][1:]:
+        row["teacher_tokens"] = round(np.mean([teacher_tokens(world, row["name"]) for world in worlds]))
+    return found
+
+
+def smoke(results: Results) -> Result:
+    """(i): by candidate what it scores itself, RSR and surprisal of its smoke corpus, its smoke student and the truth; and
+    how well each of them orders the candidates (Spearman, mean over seeds)."""
+    names = [model.rsplit("/", 1)[-1] for model in TEACHERS]
+    by_seed: dict[str, list[list[float]]] = {key: [] for key in ("own", "rsr", "surprisal", "smoke", "truth")}
+    for world in results.worlds:
+        columns: dict[str, list[float]] = {key: [] for key in by_seed}
+        for model, name in zip(TEACHERS, names, strict=True):
+            groups = world.answers(model)
+            rollouts = [rollout for group in groups for rollout in group.rollouts]
+            read = [group.rollouts[0] for group in groups[: len(groups) // 4]]
+            surprisal = [rollout.surprisal or 0.0 for rollout in read]
+            columns["own"].append(float(np.mean([rollout.status == "correct" for rollout in rollouts])))
+            columns["surprisal"].append(float(np.mean(surprisal)))
+            columns["rsr"].append(sum((r.rsr or 0) * (r.surprisal or 0) for r in read) / sum(surprisal))
+            for key in ("smoke", "truth"):
+                columns[key].append(results.mean(f"{key}-{name}", world))
+        for key, values in columns.items():
+            by_seed[key].append(values)
+    signs = {"own": 1, "rsr": -1, "surprisal": -1, "smoke": 1}
+    return {
+        "candidates": names,
+        **{key: np.mean(values, axis=0).round(3).tolist() for key, values in by_seed.items()},
+        "spearman_with_truth": {
+            key: round(float(np.mean([spearman(np.array(mine) * sign, truth)
+                                      for mine, truth in zip(by_seed[key], by_seed["truth"], strict=True)])), 2)
+            for key, sign in signs.items()
+        },
+        "picks_the_best": {
+            key: sum(int(np.argmax(np.array(mine) * sign) == np.argmax(truth))
+                     for mine, truth in zip(by_seed[key], by_seed["truth"], strict=True))
+            for key, sign in signs.items()
+        },
+        "seeds": len(results.worlds),
+    }  # fmt: skip
+
+
+def spearman(mine: np.ndarray, truth: Sequence[float]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(mine, truth).statistic)
+
+
+def tokens_to_reach(results: Results) -> Result:
+    """(vi): teacher tokens that ours needs to score what the naive pipeline does, over what that needs; by seed, for the
+    naive pipeline's score on each number of questions. None where ours never reaches it."""
+    ratios: dict[str, list[float | None]] = {}
+    for world in results.worlds:
+        ours = sorted((teacher_tokens(world, f"ours-{n}"), results.mean(f"ours-{n}", world)) for n in sizes(world))
+        for n in sizes(world)[1:]:
+            needed = reach(ours, results.mean(f"naive-{n}", world))
+            ratio = None if needed is None else round(needed / teacher_tokens(world, f"naive-{n}"), 3)
+            ratios.setdefault(str(n), []).append(ratio)
+    known = [ratio for by_seed in ratios.values() for ratio in by_seed if ratio is not None]
+    missed = sum(ratio is None for by_seed in ratios.values() for ratio in by_seed)
+    return {"by_questions": ratios, "median": round(float(np.median(known)), 3) if known else None, "never_reached": missed}
+
+
+def reach(curve: Sequence[tuple[int, float]], score: float) -> float | None:
+    """Tokens at which a curve of (tokens, score) first reaches a score, linear in between; its first point if that does."""
+    before: tuple[int, float] | None = None
+    for tokens, found in curve:
+        if found >= score:
+            if before is None:
+                return float(tokens)
+            return before[0] + (tokens - before[0]) * (score - before[1]) / (found - before[1])
+        before = (tokens, found)
+    return None
+
+
+def markdown(found: Result) -> str:
+    """One table for the README."""
+    titles = {"ii": f"(ii) weights, the same 8 answers of {TEACHER} to every question",
+              "iii": "(iii) DED's Table 3, with controls", "iv": "(iv) corpus size",
+              "v": "(v) trajectories per question", "vi": "(vi) budgets"}  # fmt: skip
+    lines = [
+        "| experiment | examples | in-domain | against | difference | out-of-domain | difference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, title in titles.items():
+        lines.append(f"| **{title}** | | | | | | |")
+        for row in found[key]:
+            change, outside = (_interval(row[f"{part}_change"]) for part in ("in", "out"))
+            tokens = f"; {row['teacher_tokens']} teacher tokens" if "teacher_tokens" in row else ""
+            lines.append(f"| {row['label']}{tokens} | {row['examples']} | {row['in']:.3f} | {row['against']} | {change} | "
+                         f"{row['out']:.3f} | {outside} |")  # fmt: skip
+    first = found["i"]
+    lines += [
+        "",
+        "| (i) teacher | own score | RSR | surprisal | smoke-test student | student after all of it |",
+        "|---|---|---|---|---|---|",
+    ]
+    for i, name in enumerate(first["candidates"]):
+        lines.append(
+            f"| {name} | "
+            + " | ".join(f"{first[key][i]:.3f}" for key in ("own", "rsr", "surprisal", "smoke", "truth"))
+            + " |"
+        )
+    told = ", ".join(f"{key} {value:+.2f}" for key, value in first["spearman_with_truth"].items())
+    best = ", ".join(f"{key} {value} of {first['seeds']}" for key, value in first["picks_the_best"].items())
+    lines += ["", f"Spearman with the truth, mean over seeds: {told}. Picks the best teacher: {best}."]
+    reached = found["tokens_to_reach"]
+    of = sum(map(len, reached["by_questions"].values()))
+    lines.append(f"Teacher tokens of ours over the naive pipeline's at an equal score, median: {reached['median']}; never "
+                 f"reached in {reached['never_reached']} of {of} comparisons.")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _interval(change: Sequence[float]) -> str:
+    return f"{change[0]:+.3f} ({change[1]:+.3f} to {change[2]:+.3f})"
