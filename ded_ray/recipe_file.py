@@ -100,7 +100,7 @@ def _as_written(knob: str, raw: dict[str, Any]) -> str:
         return knob.replace("teachers.candidates.0", "teacher", 1)
     if isinstance(raw.get("teachers"), list):
         return knob.replace("teachers.candidates", "teachers", 1)
-    if isinstance(raw.get("problems"), dict) and knob.startswith("problems.0"):
+    if not isinstance(raw.get("problems"), list) and knob.startswith("problems.0"):
         return knob.replace("problems.0", "problems", 1)
     return knob
 

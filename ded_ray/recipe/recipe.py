@@ -17,7 +17,7 @@ from ded_ray.recipe.verify import Verify
 
 
 def _one_or_several(raw: Any) -> Any:
-    return [raw] if isinstance(raw, dict) else raw
+    return raw if isinstance(raw, list | tuple) else [raw]
 
 
 class Recipe(Knobs):

@@ -92,11 +92,23 @@ def test_engines_that_hang_or_die_are_replaced_and_leave_nothing_behind(ray_clus
     assert "vLLM refuses it" in line
     assert len(list(read_records(tmp_path / "groups", Group))) == len(PROBLEMS)
     check_rollouts(groups)
+    assert "ray_vllm_generation_tokens_total" in prometheus()
     for _ in range(100):
         if not vllm_processes():
             return
         time.sleep(0.1)
     pytest.fail(f"left behind: {vllm_processes()}")
+
+
+def prometheus():
+    """What Ray's endpoint has of vLLM, once it has something: it is told every ten seconds."""
+    url = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
+    for _ in range(40):
+        found = urllib.request.urlopen(url, timeout=5).read().decode()
+        if "ray_vllm" in found:
+            break
+        time.sleep(0.5)
+    return "\n".join(line for line in found.splitlines() if "vllm" in line)
 
 
 def check_rollouts(groups):
