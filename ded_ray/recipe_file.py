@@ -97,11 +97,11 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
 def _as_written(knob: str, raw: dict[str, Any]) -> str:
     """The knob's name in the short form that the recipe has."""
     if isinstance(raw.get("teacher"), dict):
-        return knob.replace("teachers.candidates.0", "teacher", 1)
+        knob = knob.replace("teachers.candidates.0", "teacher", 1)
     if isinstance(raw.get("teachers"), list):
-        return knob.replace("teachers.candidates", "teachers", 1)
+        knob = knob.replace("teachers.candidates", "teachers", 1)
     if not isinstance(raw.get("problems"), list) and knob.startswith("problems.0"):
-        return knob.replace("problems.0", "problems", 1)
+        knob = knob.replace("problems.0", "problems", 1)
     return knob
 
 
