@@ -87,7 +87,8 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     knob = _as_written(knob, raw if isinstance(raw, dict) else {})
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _all_names(Recipe), n=1)
+        names = [name for name in _all_names(Recipe) if name != first["loc"][-1]]  # one of another part's is no help
+        near = get_close_matches(str(first["loc"][-1]), names, n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in {"missing", "value_error"} else f" (given: {first['input']!r})"
