@@ -1,7 +1,8 @@
 """Diverse trajectories (DED, Method): "calculate the Levenshtein distance among the trajectories and select the farthest P".
 
 DED gives no pseudo-code. Our reading, and the other rules that DED should be compared with, are `Diversity` in the recipe.
-The first pick is the longest completion: the one with the largest summed distance, say, would cost all pairs.
+The first pick is the shortest completion, the most direct one: it is the cheapest to measure against, and the lengths of the
+others then say much about how far they can be. One with the largest summed distance, say, would cost all pairs.
 """
 
 import random
@@ -45,7 +46,7 @@ def farthest(
     by_sum: bool = False,
     distance: Callable[..., int] = Levenshtein.distance,
 ) -> list[int]:
-    """Greedy: the longest first, then always the one that is farthest from all picks: by its nearest one (max-min), or by
+    """Greedy: the shortest first, then always the one that is farthest from all picks: by its nearest one (max-min), or by
     their sum.
 
     Lazy: each text has an upper bound of how far it is, and only the one in the lead is measured against another pick; when
@@ -54,7 +55,7 @@ def farthest(
     """
     if not texts:
         return []
-    picks = [max(range(len(texts)), key=lambda i: (len(texts[i]), -i))]
+    picks = [min(range(len(texts)), key=lambda i: (len(texts[i]), i))]
     known = {i: list[int]() for i in range(len(texts)) if i != picks[0]}  # distances to picks[0], picks[1], ...
     between: dict[tuple[int, int], int] = {}  # exact ones among texts
 

@@ -45,7 +45,7 @@ def by_all_pairs(texts: list[list[int]], num_kept: int) -> list[int]:
     for i in range(count):
         for j in range(i):
             distance[i][j] = distance[j][i] = Levenshtein.distance(texts[i], texts[j])
-    picks = [max(range(count), key=lambda i: (len(texts[i]), -i))]
+    picks = [min(range(count), key=lambda i: (len(texts[i]), i))]
     while len(picks) < num_kept:
         rest = [i for i in range(count) if i not in picks]
         picks.append(max(rest, key=lambda i: (min(distance[i][p] for p in picks), -i)))
@@ -97,7 +97,7 @@ def whole(num_prompts: int) -> dict[str, float]:
             rows = [group(problem, careful, rng) for problem in problems[start : start + 10_000]]
             pq.write_table(to_table(rows, Group), folder / "groups" / f"{start:09}.parquet", row_group_size=1000)
         problems.clear()
-        started = time.perf_counter()
+        before, started = peak_mb(), time.perf_counter()
         curated = curate(ray.data.read_parquet(str(folder / "groups")), Curate(), "tiny/student", 0)
         curated.write_parquet(str(folder / "curated"))
         seconds = time.perf_counter() - started
@@ -107,8 +107,13 @@ def whole(num_prompts: int) -> dict[str, float]:
     return {
         "questions_per_s": round(num_prompts / questions_s),
         "rollouts_per_s": round(num_prompts * TRACES / seconds),
-        "driver_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "driver_mb_before": before,  # with what made the prompts and answers
+        "driver_peak_mb": peak_mb(),
     }
+
+
+def peak_mb() -> int:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def group(problem: Problem, style: Any, rng: random.Random) -> Group:
