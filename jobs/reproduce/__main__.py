@@ -7,11 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.reproduce.experiments import EXPERIMENTS
+from jobs.reproduce.experiments import EXPERIMENTS, steps_of
 from jobs.reproduce.world import FULL, QUICK, STUDENT, TEACHERS, World, same_world
-
-SMOKE_STEPS = 12
-"""Optimiser steps of the smoke test's short training: the same for every candidate."""
 
 
 def main() -> None:
@@ -35,7 +32,7 @@ def main() -> None:
     for world in worlds:
         corpora = {name: examples for make in EXPERIMENTS.values() for name, examples in make(world, encode()).items()}
         for name, examples in {"base": [], **corpora}.items():
-            students.append(("learn", world, name, examples, SMOKE_STEPS if name.startswith("smoke-") else None))
+            students.append(("learn", world, name, examples, steps_of(name, world)))
     all_done(students, started)
     report(worlds, arguments.out)
 

@@ -12,12 +12,15 @@ from dataclasses import replace
 from ded_ray.curate.group import Encode, curate_group, examples_of
 from ded_ray.recipe import Curate, Diversity, Quality, Weights
 from ded_ray.records import Example, Group
-from jobs.reproduce.world import STUDENT, TEACHERS, World
+from jobs.reproduce.world import BATCH_SIZE, SAMPLING, STUDENT, TEACHERS, World
 
 Corpora = dict[str, list[Example]]
 
 TEACHER = "tiny/rambling"
 """Of all experiments but the first: its right answers to a question differ, and a tenth or more of its answers are wrong."""
+
+SMOKE_STEPS = 12
+"""Of the smoke test's brief training."""
 
 HARD = 0.5
 """Questions that the student answers less often than this are hard."""
@@ -123,6 +126,19 @@ def _asked(group: Group, start: int, step: int) -> int:
         if len({rollout.status == "correct" for rollout in group.rollouts[:count]}) == 1:
             return count
     return len(group.rollouts)
+
+
+def steps_of(name: str, world: World) -> int | None:
+    """Optimiser steps where they are fixed, else as many as the epochs make.
+
+    The same for every candidate's smoke test; and in (vi) for ours as for the naive pipeline on as many questions: what is
+    compared there is what the teacher costs, not how long the student trains.
+    """
+    if name.startswith("smoke-"):
+        return SMOKE_STEPS
+    if name.startswith(("naive-", "ours-")):
+        return world.size.epochs * max(1, int(name.rsplit("-", 1)[1]) * SAMPLING.num_rollouts // BATCH_SIZE)
+    return None
 
 
 def teacher_tokens(world: World, name: str) -> int:

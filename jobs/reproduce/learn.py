@@ -1,5 +1,5 @@
 """Trains one tiny student on a corpus and measures it, in one process: ded_ray's own loss, order and schedule without Ray
-Train around them (a test holds that the worker loop computes the same)."""
+Train around them. (tests/train/test_train.py holds the worker loop to these few lines.)"""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ from ded_ray.tiny.models import model_path
 from ded_ray.train.loss import step_weights, weighted_token_loss
 from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
 from ded_ray.train.worker import learning_rate_at
-from jobs.reproduce.world import STUDENT, World, answered, remember
-
-BATCH_SIZE, LEARNING_RATE = 16, 3e-4
+from jobs.reproduce.world import BATCH_SIZE, LEARNING_RATE, STUDENT, World, answered, remember
 
 
 def learn(examples: list[Example], world: World, folder: Path, max_steps: int | None = None) -> int:
     """Train the student on these examples and save it in `folder`; returns the tokens that were trained on, once each."""
-    knobs = Train(learning_rate=LEARNING_RATE, epochs=world.size.epochs, batch_size=BATCH_SIZE, max_steps=max_steps)
+    epochs = max_steps or world.size.epochs  # so many steps take no more epochs than that
+    knobs = Train(learning_rate=LEARNING_RATE, epochs=epochs, batch_size=BATCH_SIZE, max_steps=max_steps)
     torch.set_num_threads(1)
     torch.manual_seed(world.seed)
     path = model_path(STUDENT)

@@ -16,6 +16,8 @@ TEACHERS = ("tiny/careful", "tiny/terse", "tiny/rambling", "tiny/student")
 
 STUDENT = "tiny/student"
 OUT_OF_DOMAIN = ("reverse", "sort", "larger")
+LONGEST = (8, 8)
+"""Digits of the out-of-domain problems: the most that the student has ever seen, where forgetting shows first."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Size:
 
 
 QUICK = Size(seeds=2, questions=48, held_out=60, out_of_domain=15, samples=1, epochs=4)
-FULL = Size(seeds=3, questions=160, held_out=200, out_of_domain=50, samples=2, epochs=6)
+FULL = Size(seeds=5, questions=160, held_out=200, out_of_domain=60, samples=2, epochs=10)
 
+BATCH_SIZE, LEARNING_RATE = 16, 3e-4
 SAMPLING = Sampling(num_rollouts=8, max_tokens=320)
 
 
@@ -52,7 +55,7 @@ class World:
         chains = make_problems("chain", self.size.held_out + len(asked), (3, 8), seed=2000 + self.seed)
         benchmarks = {"chain": [p for p in chains if p.prompt not in asked][: self.size.held_out]}
         for family in OUT_OF_DOMAIN:
-            benchmarks[family] = make_problems(family, self.size.out_of_domain, (3, 8), seed=3000 + self.seed)
+            benchmarks[family] = make_problems(family, self.size.out_of_domain, LONGEST, seed=3000 + self.seed)
         return benchmarks
 
     def answers(self, model: str) -> list[Group]:
