@@ -1,4 +1,4 @@
-"""The arithmetic of the reproduction: what adaptive sampling would have asked for, intervals, and tokens to reach a score."""
+"""The arithmetic of the reproduction: what adaptive sampling would have asked for, intervals, tokens to reach a score."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT
 
 from ded_ray.records import Group, Problem, Rollout
-from jobs.reproduce.experiments import adaptive, first
+from jobs.reproduce.experiments import adaptive, first, steps_of
 from jobs.reproduce.tables import interval, reach
 from jobs.reproduce.world import QUICK, Size, World, same_world
 
@@ -40,10 +40,17 @@ def test_tokens_at_which_a_score_is_first_reached():
     assert reach(curve, 0.7) is None
 
 
+def test_ours_trains_as_long_as_the_naive_pipeline(tmp_path):
+    world = World(tmp_path, 0, QUICK)
+    assert steps_of("ours-48", world) == steps_of("naive-48", world) == QUICK.epochs * 48 * 8 // 16
+    assert steps_of("smoke-terse", world) == steps_of("smoke-careful", world)
+    assert steps_of("right-hard", world) is None
+
+
 def test_an_interval_counts_seeds_and_problems():
     rng = np.random.default_rng(0)
     agreeing = [rng.normal(0.1, 0.1, 200) for _ in range(3)]
-    mean, low, high = interval(agreeing)
+    _, low, high = interval(agreeing)
     assert low < 0.1 < high
     assert high - low < 0.05
     disagreeing = [rng.normal(shift, 0.1, 200) for shift in (-0.3, 0.1, 0.5)]

@@ -51,9 +51,9 @@ def show_plan(
         plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
     kept, choice = 0, recipe.teachers
     if choice.choose:
-        asked = min(choice.num_questions, num_problems)
+        num_asked = min(choice.num_questions, num_problems)
         trained = "RSR" if choice.proxy else f"{choice.epochs} epochs of training each"
-        plan.add_row("smoke test", f"{len(choice.candidates)} teachers x {asked} answers, {trained}; then one of:")
+        plan.add_row("smoke test", f"{len(choice.candidates)} teachers x {num_asked} answers, {trained}; then one of:")
     for teacher in recipe.teachers.candidates:
         sampling = teacher.sampling
         name = teacher.model if len(recipe.teachers.candidates) > 1 else "teacher"
