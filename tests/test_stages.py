@@ -1,5 +1,8 @@
 """Teachers through generate, verify and curate, with the scripted engine: what the ledger and the folders say."""
 
+import json
+from collections import Counter
+
 import pytest
 import yaml
 
@@ -103,3 +106,26 @@ def test_what_is_taken_out_of_quarantine_is_asked_again_by_a_finished_run(ray_cl
     (run.folder / "quarantine.jsonl").write_text("{half a line")
     with pytest.raises(BadInput, match="delete whole lines only"):
         curated(tmp_path, mended)
+
+
+def test_subjects_are_mixed_by_their_quotas_and_contamination_is_told(ray_cluster, tmp_path):
+    sources = [{"kind": "tiny", "family": family, "num_problems": 12, "difficulty": [3, 5], "seed": 1, "subject": family}
+               for family in ("chain", "sort")]  # fmt: skip
+    held_out = {"kind": "tiny", "family": "sort", "num_problems": 3, "difficulty": [3, 5], "seed": 1}
+    recipe = RECIPE | {
+        "problems": sources, "curate": {"mix": {"chain": 10, "sort": 5}, "diversity": {"num_kept": 2}},
+        "teachers": [{"model": "steady", "engine": SCRIPTED | {"error_rate": 0}, "sampling": {"num_rollouts": 3}}],
+        "evaluate": {"benchmarks": [{"name": "held", "domain": "out", "problems": held_out}]},
+    }  # fmt: skip
+    ledger, groups, run = curated(tmp_path, recipe)
+    assert ledger["problems"]["dropped"] == {"in_benchmark": 3}
+    hits = [json.loads(line) for line in (run.folder / "problems" / "_contamination.jsonl").read_text().splitlines()]
+    assert [(hit["benchmark"], hit["problem_id"]) for hit in hits] == [("held", f"sort-1-{i}") for i in range(3)]
+    stage = pipeline.mix_subjects(run, run.finished_stage("curated"))
+    mixed = list(read_records(stage.folder, Group))
+    kept = Counter(g.subject for g in mixed for r in g.rollouts if r.dropped_because is None)
+    assert kept == {"chain": 10, "sort": 5}
+    assert len(mixed) == len(groups)
+    [line] = [line for line in run.ledger() if line["stage"] == "mixed"]
+    assert line["rows_in"] == line["rows_kept"] + line["dropped"]["over_quota"]
+    assert line["rows_kept"] == 15
