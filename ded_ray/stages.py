@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ded_ray.curate.questions import Hit
+from ded_ray.curate.contamination import Hit
 from ded_ray.judging import verifying
-from ded_ray.knobs import BadInput
+from ded_ray.knobs import BadInput, Stopped
 from ded_ray.machine import check_gpus, start_ray
 from ded_ray.recipe import Model, Recipe
 from ded_ray.records import CHECKED, Group, Problem, read_records, to_table
@@ -91,6 +91,9 @@ def stream_answers(
             distil(verified(together, verdicts.begin())).write_parquet(str(last.begin()))
 
     num_groups, _, counts = count_rollouts(rollouts_of_folder(verdicts.folder))
+    if not num_groups:
+        why = run.folder / "quarantine.jsonl"
+        raise Stopped(f"{name}: every prompt is in quarantine; {why} says why, and a line that you delete is asked again")
     if not rollouts.done:
         made = {key: counts[key] for key in ("num_rollouts", "num_tokens")}
         if any(who.sampling.adaptive for who in models):
@@ -110,13 +113,19 @@ def stream_answers(
 
 def _quarantined(questions: Stage, models: Sequence[Model], run: Run) -> list[str]:
     """The groups of these questions that could not be answered."""
+    import numpy as np
+
     from ded_ray.generate.engine import identity
     from ded_ray.generate.plan import ids_of
     from ded_ray.generate.saved import as_number
     from ded_ray.generate.watch import read_quarantine
 
-    asked = {int(number) for who in models for number in ids_of(questions.folder, identity(who, run.recipe.seed))}
-    return [name for name in read_quarantine(run.folder / "quarantine.jsonl") if as_number(name) in asked]
+    refused = list(read_quarantine(run.folder / "quarantine.jsonl"))
+    numbers, found = np.array([as_number(name) for name in refused], np.uint64), set[str]()
+    for who in models if refused else ():
+        asked = np.isin(numbers, ids_of(questions.folder, identity(who, run.recipe.seed)))
+        found.update(name for name, known in zip(refused, asked, strict=True) if known)
+    return sorted(found)
 
 
 def answers_stage(run: Run, name: str, models: Sequence[Model], questions: Stage) -> Stage:

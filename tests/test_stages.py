@@ -8,7 +8,7 @@ import yaml
 
 from ded_ray import pipeline
 from ded_ray.inputs import read_inputs
-from ded_ray.knobs import BadInput
+from ded_ray.knobs import BadInput, Stopped
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, read_records
 from ded_ray.run import Run
@@ -129,3 +129,12 @@ def test_subjects_are_mixed_by_their_quotas_and_contamination_is_told(ray_cluste
     [line] = [line for line in run.ledger() if line["stage"] == "mixed"]
     assert line["rows_in"] == line["rows_kept"] + line["dropped"]["over_quota"]
     assert line["rows_kept"] == 15
+
+
+def test_a_run_of_which_every_prompt_is_in_quarantine_says_so(ray_cluster, tmp_path):
+    one = RECIPE["problems"] | {"num_problems": 1}
+    engine = {"kind": "scripted", "batch_size": 1, "dies_at": "chain-1-0"}
+    recipe = RECIPE | {"problems": one, "teachers": [{"model": "steady", "engine": engine}]}
+    for _ in range(2):
+        with pytest.raises(Stopped, match="teacher: every prompt is in quarantine"):
+            curated(tmp_path, recipe)

@@ -86,7 +86,7 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> list[Rollout] | Refusal:
         self._purse = self._purse or Purse(self._knobs, self._spent)
-        at_most, answered_before = self._at_most(request, request.sampling.num_rollouts), self._num_answered
+        at_most = self._at_most(request, request.sampling.num_rollouts)
         async with self._places, self._purse.envelope(at_most) as envelope:
             rollouts: list[Rollout] = []
             try:
@@ -96,18 +96,16 @@ class Endpoint:
                     return rollouts
                 if isinstance(error, Stopped):
                     raise
-                return self._refusal(error, answered_before)
+                return self._refusal(error)
             return rollouts
 
-    def _refusal(self, error: Exception, answered_before: int) -> Refusal:
-        """Of a prompt that others of its time were answered beside. Raises Stopped when it is the endpoint's own doing."""
+    def _refusal(self, error: Exception) -> Refusal:
+        """Of one prompt. Raises Stopped when no other would fare better."""
         where, reason = self._knobs.base_url, self._in_short(error)
         if isinstance(error, SETTINGS_ARE_WRONG):
             raise Stopped(f"{where} refuses the key, or has no model {self._model!r}: {reason}") from error
         if out_of_money(error):
             raise Stopped(f"{where} wants to be paid: {reason}") from error
-        if may_pass(error) and self._num_answered == answered_before:
-            raise Stopped(f"{where} answers nothing, {self._knobs.max_retries} retries included: {reason}") from error
         return Refusal(reason)
 
     async def _fill(self, rollouts: list[Rollout], request: Request, envelope: Envelope) -> None:
@@ -126,14 +124,23 @@ class Endpoint:
         raise Unusable(f"no usable choice; the last finish_reason is {response.choices[0].finish_reason!r}")
 
     async def _ask(self, request: Request, first: int, num_choices: int, envelope: Envelope) -> ChatCompletion:
-        """One request, tried again where that may help."""
+        """One request, tried again where that may help. Raises Stopped when it failed until the end, and the endpoint has
+        answered nobody since it first did: then it is down, and the prompt is not to blame."""
+        answered_before: list[int] = []
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._knobs.max_retries + 1),
             retry=retry_if_exception(may_pass),
             wait=wait,
+            after=lambda _: answered_before.append(self._num_answered),  # every failure
             reraise=True,
         )
-        return await retrying(self._try, request, first, num_choices, envelope)
+        try:
+            return await retrying(self._try, request, first, num_choices, envelope)
+        except FAILURES as error:
+            if may_pass(error) and self._num_answered == answered_before[0]:
+                said = f"{self._knobs.max_retries} retries included: {self._in_short(error)}"
+                raise Stopped(f"{self._knobs.base_url} answers nothing, {said}") from error
+            raise
 
     async def _try(self, request: Request, first: int, num_choices: int, envelope: Envelope) -> ChatCompletion:
         assert self._purse is not None

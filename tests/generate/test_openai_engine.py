@@ -57,6 +57,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.reply(429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}})
             case "echo":
                 self.reply(401, {"error": {"message": f"Invalid key {self.headers['authorization'].split()[-1]}"}})
+            case "late":
+                time.sleep(3)
+                self.reply(200, self.answer(body))
             case "retry-after":
                 self.reply(429, {"error": {"message": "slow down"}}, {"retry-after": "1"})
             case "cut":
@@ -119,7 +122,8 @@ def ask(server, tmp_path, asked, **knobs):
 
     async def run():
         engine = Endpoint("m", knobs, SecretStr(KEY), tmp_path / "spent.jsonl")
-        return [answer async for _, answer in engine.generate(asked)]
+        async with asyncio.timeout(60):  # what waits for itself fails
+            return [answer async for _, answer in engine.generate(asked)]
 
     return asyncio.run(run())
 
@@ -162,6 +166,12 @@ def test_an_endpoint_that_answers_nobody_stops_the_run_and_refuses_no_prompt(ser
     with pytest.raises(Stopped, match=r"answers nothing.*ConnectError"):
         ask(server, tmp_path, requests(1), base_url="http://127.0.0.1:9/v1")
     assert spent(tmp_path) == 0, "what was never sent costs nothing"
+
+
+def test_an_endpoint_that_goes_down_blames_no_prompt_that_it_was_asked_before(server, tmp_path):
+    server.script = ["slow", None, 500, 500, 500]  # one of the two is answered; then nobody is
+    with pytest.raises(Stopped, match="answers nothing"):
+        ask(server, tmp_path, requests(2))
 
 
 @pytest.mark.parametrize("fault", [402, "no quota"])
@@ -313,3 +323,21 @@ def test_the_first_rounds_of_adaptive_sampling_are_kept_when_the_run_stops(serve
     assert sorted((g.problem_id, len(g.rollouts)) for g in read_records(groups, Group)) == [("p0", 2)]
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert KEY.encode() not in written
+
+
+def test_what_is_in_flight_when_the_run_stops_is_waited_for_and_saved(server, tmp_path, monkeypatch, ray_cluster):
+    monkeypatch.setenv("MY_KEY", KEY)
+    server.script = ["late", 401]
+    who = Teacher(
+        model="m", engine=OpenAIEngine(base_url=server.url, api_key_env="MY_KEY"), sampling=Sampling(num_rollouts=2)
+    )
+    problems = [Problem(problem_id=f"p{i}", prompt="2+2?", answer="4") for i in range(2)]
+    pq.write_table(to_table(problems, Problem), tmp_path / "p.parquet")
+    quarantine = tmp_path / "quarantine.jsonl"
+    watch = ray.remote(num_cpus=0)(Watch).remote(quarantine, 5)
+    with (
+        pytest.raises(Stopped, match="refuses the key"),
+        answering(tmp_path / "p.parquet", who, 0, tmp_path / "groups", quarantine, watch) as plan,
+    ):
+        plan.take_all()
+    assert len(settle(tmp_path / "groups").ids) == 1

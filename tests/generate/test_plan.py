@@ -1,6 +1,7 @@
 from functools import partial
 
 import pyarrow.parquet as pq
+import pytest
 import ray
 from pydantic import SecretStr
 from ray.util.placement_group import remove_placement_group
@@ -9,6 +10,8 @@ from ded_ray.generate.answering import Answering, group_id, storable
 from ded_ray.generate.engine import identity
 from ded_ray.generate.plan import _bundles, answering, engine_resources
 from ded_ray.generate.watch import Watch
+from ded_ray.knobs import BadInput, Stopped
+from ded_ray.machine import check_gpus
 from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Verify, VllmEngine
 from ded_ray.records import Group, Problem, Rollout, read_records, to_table, write_part
 from ded_ray.tiny.problems import make_problems
@@ -142,3 +145,33 @@ def test_what_no_file_can_hold_is_replaced():
     broken = Rollout(index=0, completion="a \ud83d b", num_tokens=1, finish_reason="stop", seed=0)
     assert storable(broken, 3).completion == "a ? b"
     assert storable(broken, 3).index == 3
+
+
+def test_what_makes_an_actors_arguments_is_called_once_for_each_actor(ray_cluster, tmp_path):
+    """For engines over several GPUs it reserves them: Ray Data's memory watcher would call it, and them, for nobody."""
+    called = []
+
+    class Same:
+        def __call__(self, batch):
+            return batch
+
+    rows = ray.data.range(4).map_batches(
+        Same, batch_size=1, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=0.5,
+        ray_remote_args_fn=lambda: called.append(1) or {},
+    )  # fmt: skip
+    assert len(rows.take_all()) == 4
+    assert len(called) == 2
+
+
+def test_an_engine_that_cannot_be_loaded_stops_the_run_in_one_line(ray_cluster, tmp_path):
+    who = Teacher(model=str(tmp_path / "no model"), sampling=Sampling(num_rollouts=1))
+    with pytest.raises(Stopped, match="no model: its engine cannot be loaded") as stopped:
+        answered(make_problems("chain", 2, (3, 4), 0), tmp_path, who)
+    assert "\n" not in str(stopped.value)
+
+
+def test_gpus_that_this_machine_lacks_are_not_waited_for(ray_cluster):
+    who = Teacher(model="m", engine=VllmEngine(workers=2, tensor_parallel=2))
+    with pytest.raises(BadInput, match="its engines need 4 GPUs, and this machine has 0"):
+        check_gpus([who])
+    check_gpus([Teacher(model="m", engine=VllmEngine(device="cpu")), TEACHER])

@@ -87,3 +87,15 @@ def test_ids_are_a_set_in_eight_bytes_each():
     assert all(number in ids for number in numbers[::997])
     assert not any(number + 1 in ids for number in numbers[::997] if number + 1 not in set(numbers))
     assert ids._sorted.nbytes + 8 * len(ids._recent) <= 8 * 250_000
+
+
+def test_what_may_still_be_written_to_is_read_and_left(tmp_path):
+    """The actors of a driver that was just killed may not know it yet."""
+    saver = Saver(tmp_path)
+    saver.save([group(1)])
+    assert len(settle(tmp_path, quiet_seconds=60).ids) == 1
+    saver.save([group(2)])  # into the same journal
+    assert len(settle(tmp_path, quiet_seconds=60).ids) == 2
+    assert len(settle(tmp_path).ids) == 2
+    assert not list(tmp_path.glob(".journal-*"))
+    assert len(list(read_records(tmp_path, Group))) == 2

@@ -130,6 +130,11 @@ def test_the_fast_path_never_disagrees_with_the_slow_one(verifier, found, wanted
     assert fast is None or fast == slow
 
 
+def test_whole_numbers_that_are_near_need_no_parser():
+    assert fast_verdict("900001", "900000") is False
+    assert fast_verdict("0.333333", r"\frac{1}{3}") is None, "rounded ones are Math-Verify's business"
+
+
 def test_what_takes_too_long_is_timed_out_not_wrong_and_the_next_answer_is_served():
     verifier = MathVerifier(Verify(timeout_seconds=1))
     verifier.verify(r"\boxed{x+1}", "1+x", [])
