@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ded_ray.curate.questions import Hit, choose_questions
+from ded_ray.curate.contamination import Hit
+from ded_ray.curate.questions import choose_questions
 from ded_ray.generate.engine import identity, key_of
 from ded_ray.knobs import BadInput
 from ded_ray.recipe import Model, OpenAIEngine, Recipe, ReplayEngine, TransformersEngine, VllmEngine

@@ -5,9 +5,23 @@ the rate is sampled; both are knobs of the recipe, their defaults our choice.
 """
 
 from statistics import fmean
+from typing import Any
 
 from ded_ray.recipe import Compress
 from ded_ray.records import Group, Problem
+
+Case = tuple[tuple[float | None, dict[str, Any]], str | None]
+"""((student pass rate, knobs of Compress), why the question is dropped)"""
+
+CASES: list[Case] = [
+    ((1.0, {}), "student_pass_rate"),
+    ((0.75, {}), None),
+    ((0.0, {}), None),
+    ((None, {}), None),  # not knowing is no reason to drop
+    ((0.1, {"min_student_pass_rate": 0.03, "max_student_pass_rate": 0.1}), None),  # LIMO: 1 to 3 of 32
+    ((0.0, {"min_student_pass_rate": 0.03, "max_student_pass_rate": 0.1}), "student_pass_rate_too_low"),
+    ((0.125, {"min_student_pass_rate": 0.03, "max_student_pass_rate": 0.1}), "student_pass_rate"),
+]
 
 
 def student_pass_rate(group: Group) -> float | None:
@@ -17,18 +31,19 @@ def student_pass_rate(group: Group) -> float | None:
 
 
 def compress(group: Group, knobs: Compress) -> Problem:
-    """The question of a group that the student answered, with pass rate and mean length, and the reason if it is dropped.
-
-    An unknown pass rate keeps the question: not knowing is no reason to drop.
-    """
+    """The question of a group that the student answered, with pass rate and mean length, and the reason if it is dropped."""
     problem = Problem.from_row(group.to_row())
     problem.student_pass_rate = student_pass_rate(group)
     if group.rollouts:
         problem.student_mean_tokens = fmean(rollout.num_tokens for rollout in group.rollouts)
-    if problem.student_pass_rate is None:
-        return problem
-    if problem.student_pass_rate > knobs.max_student_pass_rate:
-        problem.dropped_because = "student_pass_rate"
-    elif problem.student_pass_rate < knobs.min_student_pass_rate:
-        problem.dropped_because = "student_pass_rate_too_low"
+    problem.dropped_because = reason_to_drop(problem.student_pass_rate, knobs)
     return problem
+
+
+def reason_to_drop(student_pass_rate: float | None, knobs: Compress) -> str | None:
+    """None: the question is worth asking a teacher."""
+    if student_pass_rate is None:
+        return None
+    if student_pass_rate > knobs.max_student_pass_rate:
+        return "student_pass_rate"
+    return "student_pass_rate_too_low" if student_pass_rate < knobs.min_student_pass_rate else None

@@ -1,6 +1,6 @@
 """Quality and correctness (DED, Method): why a completion is not to be trained on. A rule per file in `rules/`."""
 
-from ded_ray.curate.rules import language, length, loops, think
+from ded_ray.curate.rules import correctness, language, length, loops, think
 from ded_ray.curate.rules.answer import Answer
 from ded_ray.recipe import Quality
 from ded_ray.records import Rollout
@@ -11,9 +11,9 @@ RULES = (think, length, loops, language)
 def reason_to_drop(rollout: Rollout, num_tokens: int, question: str, knobs: Quality) -> str | None:
     """The verdict's own name first, then the first rule that drops it; None if it may be trained on.
 
-    `num_tokens` is its length in the student's tokens. Truncated and unchecked rollouts are never trained on.
+    `num_tokens` is its length in the student's tokens.
     """
-    if rollout.status != "correct" and not (knobs.keep_wrong and rollout.status in {"wrong", "no_answer"}):
-        return rollout.status
+    if wrong := correctness.reason_to_drop(rollout.status, knobs):
+        return wrong
     answer = Answer(rollout.completion, num_tokens, question)
     return next((rule.NAME for rule in RULES if rule.drops(answer, knobs)), None)

@@ -1,8 +1,10 @@
 import pytest
 
+from ded_ray.curate import compress as difficulty
 from ded_ray.curate.compress import compress, student_pass_rate
 from ded_ray.curate.group import curate_group, examples_of
 from ded_ray.curate.quality import RULES, reason_to_drop
+from ded_ray.curate.rules import correctness
 from ded_ray.curate.rules.answer import Answer
 from ded_ray.recipe import Compress, Curate, Diversity, Quality, Weights
 from ded_ray.records import Group, Problem, Rollout
@@ -52,6 +54,18 @@ def test_what_the_student_knows_is_dropped(statuses, reason):
 def test_the_cases_that_a_rule_shows(rule, case):
     (completion, num_tokens, question, knobs), dropped = case
     assert rule.drops(Answer(completion, num_tokens, question), Quality(**knobs)) is dropped
+
+
+@pytest.mark.parametrize(("case", "reason"), difficulty.CASES)
+def test_which_questions_are_too_easy_or_too_hard(case, reason):
+    rate, knobs = case
+    assert difficulty.reason_to_drop(rate, Compress(**knobs)) == reason
+
+
+@pytest.mark.parametrize(("case", "reason"), correctness.CASES)
+def test_which_verdicts_may_be_trained_on(case, reason):
+    status, knobs = case
+    assert correctness.reason_to_drop(status, Quality(**knobs)) == reason
 
 
 def test_reasons_to_drop():

@@ -5,7 +5,9 @@ import json
 import pytest
 from conftest import shared
 
-from ded_ray.curate.questions import choose_questions, words
+from ded_ray.curate import contamination, duplicates
+from ded_ray.curate.questions import choose_questions
+from ded_ray.curate.wording import words
 from ded_ray.recipe import Questions
 from ded_ray.records import Problem
 
@@ -40,13 +42,16 @@ def test_formulas_that_differ_stay_different():
     assert words("x-1") != words("x1")
 
 
-def test_a_question_is_asked_once():
-    changed = LONG.replace("48", "52")
-    assert reasons([LONG, LONG.upper(), changed], [])[0] == [None, "duplicate_prompt", None]
-    assert reasons([LONG, changed], [], near_duplicate=0.5)[0] == [None, "near_duplicate"]
-    assert reasons([LONG, LONG + " Please."], [])[0] == [None, "near_duplicate"]
-    assert reasons([LONG, LONG + " Please."], [], near_duplicate=None)[0] == [None, None]
-    assert reasons(["Sort: 12", "Sort: 21"], [])[0] == [None, None]
+@pytest.mark.parametrize(("case", "reason"), duplicates.CASES)
+def test_a_question_is_asked_once(case, reason):
+    earlier, later, threshold = case
+    assert reasons([earlier, later], [], near_duplicate=threshold)[0] == [None, reason]
+
+
+@pytest.mark.parametrize(("case", "reason"), contamination.CASES)
+def test_what_a_benchmark_gives_away(case, reason):
+    question, benchmark, ngram = case
+    assert reasons([question], [benchmark], ngram=ngram)[0] == [reason]
 
 
 def test_what_a_benchmark_asks_is_not_asked_and_says_which_words_gave_it_away():
@@ -63,9 +68,9 @@ def test_what_a_benchmark_asks_is_not_asked_and_says_which_words_gave_it_away():
 
 def test_a_benchmarks_question_that_is_shorter_than_a_run_is_looked_for_as_a_whole():
     wrapped = "Think well. What is the square\nroot of 144? Answer in one word."
-    assert reasons([wrapped], ["What is the square root of 144?"])[0] == ["near_benchmark"]
-    assert reasons(["Sort: 4821 and more words"], ["Sort: 4821"])[0] == [None]  # two words say too little
-    assert reasons(["sort 4821!"], ["Sort: 4821"])[0] == ["in_benchmark"]
+    found, [hit] = reasons([wrapped], ["What is the square root of 144?"])
+    assert found == ["near_benchmark"]
+    assert hit.match == "what is the square root of 144"
 
 
 def test_real_training_questions_that_share_their_words_with_the_test_questions():
