@@ -117,6 +117,11 @@ class Group(Record):
         """The rollouts that got a verdict: only these count in the group's statistics."""
         return [r for r in self.rollouts if r.status in CHECKED]
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that got a verdict are correct, or all are not; False when none did."""
+        return len({r.status == "correct" for r in self.checked}) == 1
+
 
 @dataclass(slots=True, kw_only=True)
 class Example(Record):

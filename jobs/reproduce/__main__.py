@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.reproduce.experiments import EXPERIMENTS, steps_of
-from jobs.reproduce.world import FULL, QUICK, STUDENT, TEACHERS, World, same_world
+from jobs.reproduce.world import FULL, QUICK, STUDENT, TEACHERS, World, remember, same_world
 
 
 def main() -> None:
@@ -27,50 +28,43 @@ def main() -> None:
     from ded_ray.machine import start_ray
 
     start_ray(num_cpus=2)
-    all_done([("answer", world, model, None, None) for world in worlds for model in TEACHERS], started)
-    students = []
-    for world in worlds:
-        corpora = {name: examples for make in EXPERIMENTS.values() for name, examples in make(world, encode()).items()}
-        for name, examples in {"base": [], **corpora}.items():
-            students.append(("learn", world, name, examples, steps_of(name, world)))
-    all_done(students, started)
+    all_done("answers", World.answer_all, [(world, model) for world in worlds for model in TEACHERS], started)
+    all_done("students", taught, [(world, one) for world in worlds for one in lessons_of(world)], started)
     report(worlds, arguments.out)
 
 
-def encode() -> Any:
+def lessons_of(world: World) -> list[Any]:
+    """The world's lessons, each once; which names they go by is written down."""
     from transformers import AutoTokenizer
 
     from ded_ray.tiny.models import model_path
+    from jobs.reproduce.experiments import lessons
 
     tokenizer = AutoTokenizer.from_pretrained(model_path(STUDENT))
-    return lambda text: tokenizer.encode(text, add_special_tokens=False)
+    made = lessons(world, lambda text: tokenizer.encode(text, add_special_tokens=False))
+    keys = {name: one.key(world.seed) for name, one in made.items()}
+    remember(world.names_file, keys)
+    return list({keys[name]: one for name, one in made.items()}.values())
 
 
-def do(kind: str, world: World, name: str, examples: Any, max_steps: int | None) -> None:
-    """One piece of work, in a process of its own."""
-    if kind == "answer":
-        world.answer_all(name)
-        return
-    from jobs.reproduce.learn import run
+def taught(world: World, lesson: Any) -> None:
+    from jobs.reproduce.learn import teach  # torch stays out of the driver
 
-    if not examples and name != "base":
-        raise ValueError(f"{name}: nothing to learn from")
-    run(name, examples, world, max_steps)
+    teach(lesson, world)
 
 
-def all_done(work: list[tuple[Any, ...]], started: float) -> None:
-    """As many at once as there are cores; says how far it is now and then."""
+def all_done(what: str, work: Callable[..., None], each: Sequence[tuple[Any, ...]], started: float) -> None:
+    """As many at once as there are cores, in processes of their own; says how far it is now and then."""
     import ray
 
-    # As many as Ray has CPUs for: its local form has more tickets than this machine has cores.
-    tickets = ray.cluster_resources()["CPU"] / 2
-    pending, last = [ray.remote(num_cpus=tickets)(do).remote(*each) for each in work], 0.0
+    tickets = ray.cluster_resources()["CPU"] / (os.cpu_count() or 1)  # a local Ray has more of them than the machine cores
+    pending, last = [ray.remote(num_cpus=tickets)(work).remote(*arguments) for arguments in each], 0.0
     while pending:
         done, pending = ray.wait(pending, timeout=10)
         ray.get(done)
         if time.time() - last > 30 or not pending:
             last = time.time()
-            print(f"{work[0][0]}: {len(work) - len(pending)} of {len(work)} after {last - started:.0f} s", flush=True)
+            print(f"{what}: {len(each) - len(pending)} of {len(each)} after {last - started:.0f} s", flush=True)
 
 
 def report(worlds: list[World], out: Path) -> None:

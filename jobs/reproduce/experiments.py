@@ -1,5 +1,5 @@
-"""Which corpora are compared. Each function gives, for one seed's world, name -> examples; equal names are equal corpora and
-are trained once.
+"""Which students are compared. Each function gives, for one seed's world, name -> what a student is taught; where two are
+taught the same, for as long, there is one student.
 
 Everything is drawn from answers that exist already: a corpus of fewer questions is the first so many, of fewer rollouts the
 first so many of each group.
@@ -7,14 +7,30 @@ first so many of each group.
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ded_ray.curate.group import Encode, curate_group, examples_of
-from ded_ray.recipe import Curate, Diversity, Quality, Weights
-from ded_ray.records import Example, Group
+from ded_ray.recipe import Adaptive, Curate, Diversity, Quality, Sampling, Weights
+from ded_ray.records import Example, Group, stable_hash
 from jobs.reproduce.world import BATCH_SIZE, SAMPLING, STUDENT, TEACHERS, World
 
-Corpora = dict[str, list[Example]]
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one student is taught: nothing to the base."""
+
+    examples: list[Example]
+    num_steps: int
+
+    def key(self, seed: int) -> str:
+        """The same for the same lesson in the same world."""
+        return stable_hash(seed, self.num_steps, *(example.to_row() for example in self.examples))
+
+
+Lessons = dict[str, Lesson]
+
+BASE = Lesson([], 0)
 
 TEACHER = "tiny/rambling"
 """Of all experiments but the first: its right answers to a question differ, and a tenth or more of its answers are wrong."""
@@ -25,13 +41,20 @@ SMOKE_STEPS = 12
 HARD = 0.5
 """Questions that the student answers less often than this are hard."""
 
+ADAPTIVE = Adaptive(first=2, step=2, at_most=SAMPLING.num_rollouts)
+"""Of our pipeline's rollouts: never more than the naive one's."""
+
+WRONG_TOO = Quality(keep_wrong=True)
+
 PLAIN, ALL = Weights(map="none"), Diversity(num_kept=None)
 
 
-def corpus(groups: list[Group], encode: Encode, seed: int, **knobs: object) -> list[Example]:
-    """Examples of copies of these groups, curated with these knobs; plain weights and all right answers by default."""
+def lesson(groups: list[Group], encode: Encode, world: World, num_steps: int = 0, **knobs: object) -> Lesson:
+    """Copies of these groups, curated with these knobs, plain weights and all right answers by default; taught for as many
+    steps as the world's epochs make, unless it is said for how many."""
     curate = Curate.model_validate({"weights": PLAIN, "diversity": ALL, **knobs})
-    return [example for g in groups for example in examples_of(curate_group(deepcopy(g), curate, encode, seed))]
+    examples = [one for g in groups for one in examples_of(curate_group(deepcopy(g), curate, encode, world.seed))]
+    return Lesson(examples, num_steps or world.size.epochs * -(-len(examples) // BATCH_SIZE))
 
 
 def first(groups: list[Group], count: int) -> list[Group]:
@@ -49,96 +72,84 @@ def student_pass_rates(world: World) -> dict[str, float]:
     return {g.problem_id: sum(r.status == "correct" for r in g.checked) / len(g.checked) for g in world.answers(STUDENT)}
 
 
-def teachers(world: World, encode: Encode) -> Corpora:
-    """(i) A short training on one answer to a quarter of the questions, right or wrong, against a long one on everything."""
-    wrong_too = Quality(keep_wrong=True)
-    found: Corpora = {}
+def teachers(world: World, encode: Encode) -> Lessons:
+    """(i) A short training on one answer to a quarter of the questions, right or wrong, the same number of steps for every
+    candidate; against a long one on four answers to all of them."""
+    found: Lessons = {}
     for model in TEACHERS:
         groups, name = world.answers(model), model.rsplit("/", 1)[-1]
         smoke = first(groups[: len(groups) // 4], 1)
-        found[f"smoke-{name}"] = corpus(smoke, encode, world.seed, quality=wrong_too)
-        found[f"truth-{name}"] = corpus(first(groups, 4), encode, world.seed)
+        found[f"smoke-{name}"] = lesson(smoke, encode, world, SMOKE_STEPS, quality=WRONG_TOO)
+        found[f"truth-{name}"] = lesson(first(groups, 4), encode, world)
     return found
 
 
-def weighting(world: World, encode: Encode) -> Corpora:
+def weighting(world: World, encode: Encode) -> Lessons:
     """(ii) The same eight answers to every question: all alike, only the right ones, or weighted by advantage."""
-    groups, wrong_too = world.answers(TEACHER), Quality(keep_wrong=True)
+    groups = world.answers(TEACHER)
     return {
-        "all-unweighted": corpus(groups, encode, world.seed, quality=wrong_too),
-        "all-softmax": corpus(groups, encode, world.seed, quality=wrong_too, weights=Weights()),
-        "correct-relu": corpus(groups, encode, world.seed, weights=Weights(map="relu")),
-        "correct-only": corpus(groups, encode, world.seed),
+        "all-unweighted": lesson(groups, encode, world, quality=WRONG_TOO),
+        "all-softmax": lesson(groups, encode, world, quality=WRONG_TOO, weights=Weights()),
+        "correct-relu": lesson(groups, encode, world, weights=Weights(map="relu")),
+        "correct-only": lesson(groups, encode, world),
     }
 
 
-def table_three(world: World, encode: Encode) -> Corpora:
-    """(iii) DED's Table 3, with the controls that it lacks."""
-    groups = world.answers(TEACHER)
-    difficult, once = hard(groups, world), Diversity(num_kept=1, pick="random")
+def table_three(world: World, encode: Encode) -> Lessons:
+    """(iii) DED's Table 3, with the controls that it lacks: other picks, and one pick for as many steps as four have."""
+    groups, once = world.answers(TEACHER), Diversity(num_kept=1, pick="random")
+    difficult = hard(groups, world)
     found = {
-        "one-each": corpus(first(groups, 1), encode, world.seed, quality=Quality(keep_wrong=True)),
-        "right": corpus(groups, encode, world.seed, diversity=once),
-        "right-hard": corpus(difficult, encode, world.seed, diversity=once),
+        "one-each": lesson(first(groups, 1), encode, world, quality=WRONG_TOO),
+        "right": lesson(groups, encode, world, diversity=once),
+        "right-hard": lesson(difficult, encode, world, diversity=once),
     }
     for rule in ("farthest", "random", "lowest_rsr"):
-        found[f"right-hard-{rule}"] = corpus(difficult, encode, world.seed, diversity=Diversity(num_kept=4, pick=rule))
-    return found
+        found[f"right-hard-{rule}"] = lesson(difficult, encode, world, diversity=Diversity(num_kept=4, pick=rule))
+    as_long = found["right-hard-random"].num_steps
+    return found | {"right-hard-long": lesson(difficult, encode, world, as_long, diversity=once)}
 
 
-def corpus_size(world: World, encode: Encode) -> Corpora:
-    """(iv) More questions, four right answers to each."""
+def corpus_size(world: World, encode: Encode) -> Lessons:
+    """(iv) More questions, four answers to each, the right ones."""
     groups = world.answers(TEACHER)
-    return {f"questions-{n}": corpus(first(groups[:n], 4), encode, world.seed) for n in sizes(world)}
+    return {f"questions-{n}": lesson(first(groups[:n], 4), encode, world) for n in sizes(world)}
 
 
 def sizes(world: World) -> list[int]:
     return [world.size.questions // part for part in (8, 4, 2, 1)]
 
 
-def trajectories(world: World, encode: Encode) -> Corpora:
+def trajectories(world: World, encode: Encode) -> Lessons:
     """(v) More answers to the same questions."""
     groups = hard(world.answers(TEACHER), world)
     return {
-        f"trajectories-{n}": corpus(groups, encode, world.seed, diversity=Diversity(num_kept=n, pick="random"))
+        f"trajectories-{n}": lesson(groups, encode, world, diversity=Diversity(num_kept=n, pick="random"))
         for n in (1, 2, 4, 8)
     }
 
 
-def budgets(world: World, encode: Encode) -> Corpora:
-    """(vi) The naive pipeline against ours, on ever more questions."""
-    found: Corpora = {}
+def budgets(world: World, encode: Encode) -> Lessons:
+    """(vi) The naive pipeline against ours, on ever more questions. Ours is taught for as many steps as the naive one on as
+    many questions: what is compared is what the teacher costs, not how long the student trains."""
+    found: Lessons = {}
     groups = world.answers(TEACHER)
     for n in sizes(world):
-        found[f"naive-{n}"] = corpus(groups[:n], encode, world.seed, quality=Quality(keep_wrong=True))
+        naive = lesson(groups[:n], encode, world, quality=WRONG_TOO)
         knobs = {"weights": Weights(map="relu"), "diversity": Diversity(num_kept=4)}
-        found[f"ours-{n}"] = corpus(adaptive(hard(groups[:n], world)), encode, world.seed, **knobs)
+        ours = lesson(adaptive(hard(groups[:n], world)), encode, world, naive.num_steps, **knobs)
+        found |= {f"naive-{n}": naive, f"ours-{n}": ours}
     return found
 
 
-def adaptive(groups: list[Group], start: int = 2, step: int = 2) -> list[Group]:
-    """What adaptive sampling would have asked for: rounds until a group is mixed no longer, or eight are there."""
-    return [replace(group, rollouts=group.rollouts[: _asked(group, start, step)]) for group in groups]
-
-
-def _asked(group: Group, start: int, step: int) -> int:
-    for count in range(start, len(group.rollouts), step):
-        if len({rollout.status == "correct" for rollout in group.rollouts[:count]}) == 1:
-            return count
-    return len(group.rollouts)
-
-
-def steps_of(name: str, world: World) -> int | None:
-    """Optimiser steps where they are fixed, else as many as the epochs make.
-
-    The same for every candidate's smoke test; and in (vi) for ours as for the naive pipeline on as many questions: what is
-    compared there is what the teacher costs, not how long the student trains.
-    """
-    if name.startswith("smoke-"):
-        return SMOKE_STEPS
-    if name.startswith(("naive-", "ours-")):
-        return world.size.epochs * max(1, int(name.rsplit("-", 1)[1]) * SAMPLING.num_rollouts // BATCH_SIZE)
-    return None
+def adaptive(groups: list[Group]) -> list[Group]:
+    """What adaptive sampling would have asked for, and paid."""
+    rounds = list(accumulate(Sampling(adaptive=ADAPTIVE).rounds))
+    asked = []
+    for group in groups:
+        parts = (replace(group, rollouts=group.rollouts[:count]) for count in rounds)
+        asked.append(next((part for part in parts if part.settled), group))
+    return asked
 
 
 def teacher_tokens(world: World, name: str) -> int:
@@ -149,6 +160,11 @@ def teacher_tokens(world: World, name: str) -> int:
     return sum(rollout.num_tokens for group in asked for rollout in group.rollouts)
 
 
-EXPERIMENTS: dict[str, Callable[[World, Encode], Corpora]] = {
+EXPERIMENTS: dict[str, Callable[[World, Encode], Lessons]] = {
     "i": teachers, "ii": weighting, "iii": table_three, "iv": corpus_size, "v": trajectories, "vi": budgets,
 }  # fmt: skip
+
+
+def lessons(world: World, encode: Encode) -> Lessons:
+    """All of them, and the student before, by name."""
+    return {"base": BASE} | {name: one for make in EXPERIMENTS.values() for name, one in make(world, encode).items()}

@@ -2,33 +2,30 @@
 Train around them. (tests/train/test_train.py holds the worker loop to these few lines.)"""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ded_ray.evaluate.scores import pass_rates
 from ded_ray.recipe import Sampling, Train
-from ded_ray.records import Example
 from ded_ray.tiny.models import model_path
 from ded_ray.train.loss import step_weights, weighted_token_loss
-from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
+from ded_ray.train.sequences import batch_at, pad, to_sequence
 from ded_ray.train.worker import learning_rate_at
+from jobs.reproduce.experiments import Lesson
 from jobs.reproduce.world import BATCH_SIZE, LEARNING_RATE, STUDENT, World, answered, remember
 
 
-def learn(examples: list[Example], world: World, folder: Path, max_steps: int | None = None) -> int:
-    """Train the student on these examples and save it in `folder`; returns the tokens that were trained on, once each."""
-    epochs = max_steps or world.size.epochs  # so many steps take no more epochs than that
-    knobs = Train(learning_rate=LEARNING_RATE, epochs=epochs, batch_size=BATCH_SIZE, max_steps=max_steps)
+def learn(lesson: Lesson, world: World, folder: Path) -> None:
+    """Train the student and save it in `folder`."""
+    knobs = Train(learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE)
     torch.set_num_threads(1)
     torch.manual_seed(world.seed)
     path = model_path(STUDENT)
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    sequences = [to_sequence(example, tokenizer) for example in examples]
+    sequences = [to_sequence(example, tokenizer) for example in lesson.examples]
     optimizer = torch.optim.AdamW(model.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    total = num_steps(len(sequences), BATCH_SIZE, knobs.epochs, knobs.max_steps)
-    for step in range(total):
+    for step in range(lesson.num_steps):
         batch = [sequences[i] for i in batch_at(step, len(sequences), BATCH_SIZE, seed=world.seed)]
         ids, mask, labels, _ = pad(batch, tokenizer.pad_token_id)
         scaled, normalizer = step_weights([s.weight for s in batch], [len(s.completion_ids) for s in batch])
@@ -37,12 +34,11 @@ def learn(examples: list[Example], world: World, folder: Path, max_steps: int | 
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
-        optimizer.param_groups[0]["lr"] = learning_rate_at(step, total, knobs)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, lesson.num_steps, knobs)
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return sum(len(sequence.completion_ids) for sequence in sequences)
 
 
 def measure(model: str, world: World) -> dict[str, list[float]]:
@@ -54,13 +50,13 @@ def measure(model: str, world: World) -> dict[str, list[float]]:
     }
 
 
-def run(name: str, examples: list[Example], world: World, max_steps: int | None = None) -> dict[str, Any]:
-    """One student, trained and measured once: afterwards what it scored is read. Without examples: the base student."""
-    file = world.folder / f"run-{world.seed}-{name}.json"
-    if not file.exists():
-        folder, tokens = world.folder / f"student-{world.seed}-{name}", 0
-        if examples:
-            tokens = learn(examples, world, folder, max_steps)
-        rates = measure(str(folder) if examples else STUDENT, world)
-        remember(file, {"num_examples": len(examples), "num_tokens": tokens, "rates": rates})
-    return {"name": name, "seed": world.seed}
+def teach(lesson: Lesson, world: World) -> None:
+    """One student, trained and measured once: afterwards what it scored is read."""
+    file = world.scores_file(lesson.key(world.seed))
+    if file.exists():
+        return
+    folder = file.with_suffix("")
+    if lesson.examples:
+        learn(lesson, world, folder)
+    rates = measure(str(folder) if lesson.examples else STUDENT, world)
+    remember(file, {"num_examples": len(lesson.examples), "num_steps": lesson.num_steps, "rates": rates})

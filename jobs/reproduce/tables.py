@@ -18,22 +18,21 @@ class Results:
 
     def __init__(self, worlds: Sequence[World]) -> None:
         self.worlds = worlds
-        self._runs = {
-            (world.seed, file.name.split("-", 2)[2].removesuffix(".json")): json.loads(file.read_text())
-            for world in worlds
-            for file in world.folder.glob(f"run-{world.seed}-*.json")
-        }
+        self._students: dict[tuple[int, str], Result] = {}
+        for world in worlds:
+            for name, key in json.loads(world.names_file.read_text()).items():
+                self._students[world.seed, name] = json.loads(world.scores_file(key).read_text())
 
     def rates(self, name: str, world: World, out_of_domain: bool = False) -> np.ndarray:
         """Pass rates by problem."""
-        rates = self._runs[world.seed, name]["rates"]
+        rates = self._students[world.seed, name]["rates"]
         return np.concatenate([rates[each] for each in (OUT_OF_DOMAIN if out_of_domain else ("chain",))])
 
     def mean(self, name: str, world: World, out_of_domain: bool = False) -> float:
         return float(self.rates(name, world, out_of_domain).mean())
 
     def num_examples(self, name: str) -> float:
-        return float(np.mean([self._runs[world.seed, name]["num_examples"] for world in self.worlds]))
+        return float(np.mean([self._students[world.seed, name]["num_examples"] for world in self.worlds]))
 
     def row(self, name: str, against: str, label: str) -> Result:
         """In- and out-of-domain score, and the paired difference in-domain to another student, with its interval."""
@@ -67,7 +66,8 @@ def compared(results: Results) -> dict[str, list[Result]]:
                ("correct-relu", "right ones, relu of advantage"), ("correct-only", "right ones, unweighted")],
         "iii": [("one-each", "1 each, unfiltered"), ("right", "+Right"), ("right-hard", "+Right-Hard"),
                 ("right-hard-farthest", "+Right-Hard-Diverse (farthest 4)"), ("right-hard-random", "control: random 4"),
-                ("right-hard-lowest_rsr", "control: lowest-RSR 4")],
+                ("right-hard-lowest_rsr", "control: lowest-RSR 4"),
+                ("right-hard-long", "control: +Right-Hard, as many steps")],
         "iv": [(f"questions-{n}", f"{n} questions x 4") for n in sizes(worlds[0])],
         "v": [(f"trajectories-{n}", f"{n} per hard question") for n in (1, 2, 4, 8)],
         "vi": [(f"{kind}-{n}", f"{kind}, {n} questions") for n in sizes(worlds[0]) for kind in ("naive", "ours")],
@@ -104,10 +104,17 @@ def smoke(results: Results) -> Result:
                 columns[key].append(results.mean(f"{key}-{name}", world))
         for key, values in columns.items():
             by_seed[key].append(values)
+    means = {key: np.mean(values, axis=0) for key, values in by_seed.items()}
+    best = names[int(np.argmax(means["truth"]))]
+    behind = [
+        interval([results.rates(f"truth-{name}", w) - results.rates(f"truth-{best}", w) for w in results.worlds])
+        for name in names
+    ]
     signs = {"own": 1, "rsr": -1, "surprisal": -1, "smoke": 1}
     return {
         "candidates": names,
-        **{key: np.mean(values, axis=0).round(3).tolist() for key, values in by_seed.items()},
+        **{key: values.round(3).tolist() for key, values in means.items()},
+        "behind_the_best": [[round(value, 3) for value in each] for each in behind],
         "spearman_with_truth": {
             key: round(float(np.mean([spearman(np.array(mine) * sign, truth)
                                       for mine, truth in zip(by_seed[key], by_seed["truth"], strict=True)])), 2)
@@ -129,30 +136,53 @@ def spearman(mine: np.ndarray, truth: Sequence[float]) -> float:
 
 
 def tokens_to_reach(results: Results) -> Result:
-    """(vi): teacher tokens that ours needs to score what the naive pipeline does, over what that needs; by seed, for the
-    naive pipeline's score on each number of questions. None where ours never reaches it."""
-    ratios: dict[str, list[float | None]] = {}
-    for world in results.worlds:
-        ours = sorted((teacher_tokens(world, f"ours-{n}"), results.mean(f"ours-{n}", world)) for n in sizes(world))
-        for n in sizes(world)[1:]:
-            needed = reach(ours, results.mean(f"naive-{n}", world))
-            ratio = None if needed is None else round(needed / teacher_tokens(world, f"naive-{n}"), 3)
-            ratios.setdefault(str(n), []).append(ratio)
-    known = [ratio for by_seed in ratios.values() for ratio in by_seed if ratio is not None]
-    missed = sum(ratio is None for by_seed in ratios.values() for ratio in by_seed)
-    return {"by_questions": ratios, "median": round(float(np.median(known)), 3) if known else None, "never_reached": missed}
+    """(vi): teacher tokens that ours needs to score what the naive pipeline does, over what that needs, for its score on
+    each number of questions; all seeds together, with an interval drawn as in `interval`. None: ours never reaches it.
+
+    Where the smallest corpus of ours scores as much already, its tokens count: the ratio is at most that.
+    """
+    counts, kinds = sizes(results.worlds[0]), ("naive", "ours")
+    rates_NSP = {k: np.array([[results.rates(f"{k}-{n}", w) for w in results.worlds] for n in counts]) for k in kinds}
+    tokens_NS = {k: np.array([[teacher_tokens(w, f"{k}-{n}") for w in results.worlds] for n in counts]) for k in kinds}
+
+    def ratios(seeds_S: np.ndarray, problems_SP: np.ndarray) -> list[float]:
+        naive, ours = (rates_NSP[k][:, seeds_S[:, None], problems_SP].mean((1, 2)) for k in kinds)
+        paid, cheaper = (tokens_NS[k][:, seeds_S].mean(1) for k in kinds)
+        curve = list(zip(cheaper, ours, strict=True))
+        return [reach(curve, score) / tokens for score, tokens in zip(naive, paid, strict=True)][1:]
+
+    _, num_seeds, num_problems = rates_NSP["naive"].shape
+    rng = np.random.default_rng(0)
+    drawn_RN = [
+        ratios(rng.integers(num_seeds, size=(num_seeds,)), rng.integers(num_problems, size=(num_seeds, num_problems)))
+        for _ in range(RESAMPLES)
+    ]
+    found = ratios(np.arange(num_seeds), np.tile(np.arange(num_problems), (num_seeds, 1)))
+    low_N, high_N = np.percentile(drawn_RN, [2.5, 97.5], axis=0, method="nearest")
+    return {
+        "by_questions": {
+            str(n): {"ratio": finite(ratio), "ci95": [finite(low), finite(high)]}
+            for n, ratio, low, high in zip(counts[1:], found, low_N, high_N, strict=True)
+        },
+        "median": finite(float(np.median(found))),
+    }
 
 
-def reach(curve: Sequence[tuple[int, float]], score: float) -> float | None:
-    """Tokens at which a curve of (tokens, score) first reaches a score, linear in between; its first point if that does."""
-    before: tuple[int, float] | None = None
+def finite(value: float) -> float | None:
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def reach(curve: Sequence[tuple[float, float]], score: float) -> float:
+    """Tokens at which a curve of (tokens, score) first reaches a score, linear in between; its first point if that does;
+    infinity where none does."""
+    before: tuple[float, float] | None = None
     for tokens, found in curve:
         if found >= score:
             if before is None:
                 return float(tokens)
-            return before[0] + (tokens - before[0]) * (score - before[1]) / (found - before[1])
+            return float(before[0] + (tokens - before[0]) * (score - before[1]) / (found - before[1]))
         before = (tokens, found)
-    return None
+    return float("inf")
 
 
 def markdown(found: Result) -> str:
@@ -174,24 +204,28 @@ def markdown(found: Result) -> str:
     first = found["i"]
     lines += [
         "",
-        "| (i) teacher | own score | RSR | surprisal | smoke-test student | student after all of it |",
-        "|---|---|---|---|---|---|",
+        "| (i) teacher | own score | RSR | surprisal | smoke-test student | student after all of it | behind the best |",
+        "|---|---|---|---|---|---|---|",
     ]
     for i, name in enumerate(first["candidates"]):
         lines.append(
             f"| {name} | "
             + " | ".join(f"{first[key][i]:.3f}" for key in ("own", "rsr", "surprisal", "smoke", "truth"))
-            + " |"
+            + f" | {_interval(first['behind_the_best'][i])} |"
         )
     told = ", ".join(f"{key} {value:+.2f}" for key, value in first["spearman_with_truth"].items())
     best = ", ".join(f"{key} {value} of {first['seeds']}" for key, value in first["picks_the_best"].items())
     lines += ["", f"Spearman with the truth, mean over seeds: {told}. Picks the best teacher: {best}."]
-    reached = found["tokens_to_reach"]
-    of = sum(map(len, reached["by_questions"].values()))
-    lines.append(f"Teacher tokens of ours over the naive pipeline's at an equal score, median: {reached['median']}; never "
-                 f"reached in {reached['never_reached']} of {of} comparisons.")  # fmt: skip
+    for count, each in found["tokens_to_reach"]["by_questions"].items():
+        low, high = (_or_never(value) for value in each["ci95"])
+        lines.append(f"Teacher tokens of ours over the naive pipeline's, at the score of that on {count} questions: "
+                     f"{_or_never(each['ratio'])} ({low} to {high}).")  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
 def _interval(change: Sequence[float]) -> str:
     return f"{change[0]:+.3f} ({change[1]:+.3f} to {change[2]:+.3f})"
+
+
+def _or_never(value: float | None) -> str:
+    return "never reached" if value is None else f"{value:.2f}"

@@ -1,6 +1,7 @@
 """One seed's world: its questions, what the tiny models answer to them, and what is held out."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,23 +61,32 @@ class World:
 
     def answers(self, model: str) -> list[Group]:
         """What `answer_all` has left, in the order of the questions."""
-        groups = {group.problem_id: group for group in read_records(self._file(model), Group)}
+        groups = {group.problem_id: group for group in read_records(self.answers_file(model), Group)}
         return [groups[problem.problem_id] for problem in self.questions]
 
     def answer_all(self, model: str) -> None:
         """Every question eight times, verified, rewarded, and read by the student; once."""
-        if self._file(model).exists():
+        if self.answers_file(model).exists():
             return
         groups = answered(model, self.questions, SAMPLING, self.seed)
         rollouts = [(group.prompt, rollout) for group in groups for rollout in group.rollouts]
         surprises = Reader(STUDENT).surprises([(prompt, rollout.completion) for prompt, rollout in rollouts])
         for (_, rollout), surprise in zip(rollouts, surprises, strict=True):
             rollout.surprisal, rollout.rsr = surprise.mean_surprisal, surprise.rsr
-        temporary = self._file(model).with_suffix(".tmp")
+        temporary = self.answers_file(model).with_suffix(".tmp")
         pq.write_table(to_table(groups, Group), temporary)
-        temporary.rename(self._file(model))
+        temporary.rename(self.answers_file(model))
 
-    def _file(self, model: str) -> Path:
+    def scores_file(self, key: str) -> Path:
+        """Of the student whose lesson has this key."""
+        return self.folder / f"student-{self.seed}-{key}.json"
+
+    @property
+    def names_file(self) -> Path:
+        """The students' names, with the keys of their lessons."""
+        return self.folder / f"students-{self.seed}.json"
+
+    def answers_file(self, model: str) -> Path:
         return self.folder / f"answers-{self.seed}-{model.rsplit('/', 1)[-1]}.parquet"
 
 
@@ -101,7 +111,7 @@ def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int,
     return groups
 
 
-def remember(path: Path, found: dict[str, object]) -> None:
+def remember(path: Path, found: Mapping[str, object]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(found))
     temporary.rename(path)
