@@ -22,7 +22,8 @@ def as_corpus(batch: pa.Table) -> pa.Table:
 
 
 def answers_of(corpus: Path, who: Model) -> dict[str, Any]:
-    """Shares, lengths and costs of one candidate's answers. Rates are in [0, 1] over all of them, lengths in its tokens."""
+    """Shares, lengths and costs of a candidate's answers. Rates are in [0, 1] over all of them, lengths in its tokens (None
+    where its engine does not count them)."""
     rollouts = [rollout for group in read_records(corpus, Group) for rollout in group.rollouts]
     verified = sum(rollout.status == "correct" for rollout in rollouts)
     tokens = sum(rollout.num_tokens for rollout in rollouts)
@@ -30,10 +31,10 @@ def answers_of(corpus: Path, who: Model) -> dict[str, Any]:
         "num_answers": len(rollouts),
         "verified_rate": verified / len(rollouts) if rollouts else None,
         "cut_off_rate": sum(r.finish_reason == "length" for r in rollouts) / len(rollouts) if rollouts else None,
-        "mean_tokens": tokens / len(rollouts) if rollouts else None,
-        "tokens_per_verified": tokens / verified if verified else None,
+        "mean_tokens": tokens / len(rollouts) if tokens else None,
+        "tokens_per_verified": tokens / verified if tokens and verified else None,
     }
-    if isinstance(who.engine, OpenAIEngine) and who.engine.usd_per_million_completion_tokens and verified:
+    if isinstance(who.engine, OpenAIEngine) and who.engine.usd_per_million_completion_tokens and tokens and verified:
         found["usd_per_verified"] = tokens * who.engine.usd_per_million_completion_tokens / 1e6 / verified
     return found
 
