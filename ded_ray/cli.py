@@ -118,11 +118,11 @@ def teachers(
     """
     with plain_errors():
         from ded_ray import pipeline
-        from ded_ray.inputs import read_inputs
+        from ded_ray.inputs import check_comparable, read_inputs
         from ded_ray.recipe_file import load_recipe
         from ded_ray.report.terminal import show_teachers
         from ded_ray.run import Run
-        from ded_ray.smoke import check_comparable, smoke_test
+        from ded_ray.smoke import smoke_test
 
         loaded = load_recipe(recipe, overrides)
         check_comparable(loaded)

@@ -48,6 +48,8 @@ def read_inputs(recipe: Recipe) -> Inputs:
             plain = Model(model=who.model)  # the endpoint asks without system message and other templates
             check_prompts_fit(asked, plain, recipe.evaluate.sampling.max_tokens, knob, "evaluate.sampling.max_tokens")
     check_apart(recipe)
+    if recipe.teachers.choose:
+        check_comparable(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
     hits = choose_questions(problems, benchmarks, recipe.curate.questions)
@@ -72,6 +74,12 @@ def check_apart(recipe: Recipe) -> None:
     for knob, who in models_of(recipe).items():
         if knob != "student" and (other := known.setdefault(identity(who, recipe.seed), knob)) != knob:
             raise BadInput(f"{knob}: the same model, asked in the same way, as {other}; leave one of them out")
+
+
+def check_comparable(recipe: Recipe) -> None:
+    """Raise BadInput for candidates that cannot be told apart by what their students score."""
+    if not recipe.teachers.proxy and not recipe.evaluate.in_domain:
+        raise BadInput("evaluate.benchmarks: students are compared on domain in; add one, or set teachers.proxy: rsr")
 
 
 def check_answers(problems: list[Problem], who: Model, knob: str) -> str | None:

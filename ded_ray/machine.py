@@ -30,7 +30,8 @@ def cpus_needed(recipe: Recipe) -> float:
     answering = max(1.0, engines(recipe.student), engines(*recipe.teachers.candidates))
     if recipe.curate.diversity.pick == "lowest_rsr":
         answering += least_and_most(recipe.curate.reading.workers)[1] * recipe.curate.reading.num_cpus
-    streaming = answering + verifying + 3  # rewarding, curating, reading, writing
+    curating = least_and_most(recipe.curate.workers)[1] * 0.5
+    streaming = answering + verifying + curating + 2.5  # rewarding, reading, writing
     training = recipe.train.workers * recipe.train.num_cpus + 1
     serving = recipe.serve.replicas * recipe.serve.num_cpus + verifying + 2
     return max(streaming, training, serving)

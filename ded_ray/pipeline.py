@@ -80,11 +80,12 @@ def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[
     verdicts = run.stage("teacher_verdicts", [recipe.verify.identity(), inputs.verifiers], [rollouts])
     knobs = recipe.curate
     curating = [recipe.rewards, knobs.quality, knobs.diversity, knobs.weights, recipe.student.model, recipe.seed]
-    stage = run.stage("curated", curating, [verdicts])
+    longest = recipe.train.max_length
+    stage = run.stage("curated", [*curating, longest], [verdicts])
     if not stage.done:
         stream_answers(
             "teacher", questions, teachers, (rollouts, verdicts, stage), Group,
-            distil=lambda groups: curate(reward(groups, recipe.rewards), knobs, recipe.student.model, recipe.seed),
+            distil=lambda groups: curate(reward(groups, recipe.rewards), knobs, recipe.student.model, recipe.seed, longest),
             first_look=inputs.first_looks("teacher"),
         )  # fmt: skip
     return stage
@@ -93,6 +94,7 @@ def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[
 def mix_subjects(run: Run, curated: Stage) -> Stage:
     """So many examples of each subject, where the recipe says how many."""
     if not run.recipe.curate.mix:
+        run.forget("mixed")
         return curated
     stage = run.stage("mixed", [run.recipe.curate.mix, run.recipe.seed], [curated])
     if not stage.done:

@@ -130,9 +130,22 @@ class Run:
         path = self.folder / "ledger.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def forget(self, stage: str) -> None:
+        """Take a stage that this recipe does not have out of the books."""
+        if any(line["stage"] == stage for line in self.ledger()):
+            self._write_ledger([line for line in self.ledger() if line["stage"] != stage])
+        shutil.rmtree(self.folder / stage, ignore_errors=True)
+
     def write_ledger_line(self, line: dict[str, Any]) -> None:
-        lines = [old for old in self.ledger() if old["stage"] != line["stage"]] + [line]
+        self._write_ledger([old for old in self.ledger() if old["stage"] != line["stage"]] + [line])
+
+    def _write_ledger(self, lines: list[dict[str, Any]]) -> None:
         write_atomically(self.folder / "ledger.jsonl", "".join(json.dumps(entry) + "\n" for entry in lines))
+
+    @property
+    def curated(self) -> str:
+        """The stage that says what is trained on. (A folder of the other name may be left from an earlier recipe.)"""
+        return "mixed" if self.recipe.curate.mix else "curated"
 
     def scores(self) -> list[dict[str, Any]]:
         path = self.folder / "scores.json"

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 
+class NothingToLearn(BadInput):
+    """Not one example is left to train on."""
+
+
 def write_problems(stage: Stage, problems: list[Problem], hits: Iterable[Hit] = ()) -> None:
     """Write problems as they are, those with a reason to be dropped included, and seal the stage; in _contamination.jsonl
     which benchmark gave them away."""
@@ -188,7 +192,9 @@ def mix_groups(curated: Stage, stage: Stage) -> None:
                 if rollout.dropped_because is None and (group.group_id, rollout.index) not in staying:
                     rollout.dropped_because = "over_quota"
         write_part(folder, to_table(batch, Group))
-    stage.seal("examples", len(kept), +Counter(over_quota=len(kept) - len(staying)), len(staying))
+    _, _, counts = count_rollouts(rollouts_of_folder(folder))
+    worth = {"effective_examples": counts.get("effective_examples", 0)}
+    stage.seal("examples", len(kept), +Counter(over_quota=len(kept) - len(staying)), len(staying), **worth)
 
 
 def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
@@ -204,7 +210,7 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     fitting, dropped = fitting_examples(examples, recipe)
     if not fitting:
         why = f"{dict(dropped)} of {len(examples)} examples" if examples else "curate kept none, the ledger says why"
-        raise BadInput(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
+        raise NothingToLearn(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
     total = num_steps(len(fitting), knobs.batch_size, knobs.epochs, knobs.max_steps)
     with progress("train", total, "steps") as counts:
         curve = train(fitting, recipe, stage.begin(keep=True), stage.fingerprint, counts)

@@ -23,7 +23,7 @@ LOGITS_AT_ONCE = 1 << 27
 
 @dataclass(frozen=True, slots=True)
 class Surprise:
-    """Of one answer. All zero for an empty one."""
+    """Of one answer, its end token included."""
 
     num_tokens: int
     mean_surprisal: float  # nats per token

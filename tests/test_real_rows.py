@@ -122,7 +122,7 @@ def test_a_teacher_is_chosen_by_how_the_student_reads_real_answers(ray_cluster, 
     shown = run_cli("teachers", tmp_path / "r.yaml", "--out", tmp_path / "run", address=ray_cluster).stdout
     found = json.loads((tmp_path / "run" / "teachers.json").read_text())
     labels = {model: [row["is_correct"] for row in of] for model, of in of_model.items()}
-    asked = {g.problem_id for g in read_records(tmp_path / "run" / "smoke_0_corpus", Group)}
+    asked = {g.problem_id for g in read_records(tmp_path / "run" / f"{found['rows'][0]['stages']}_corpus", Group)}
     for each in found["rows"]:
         right = [label for row, label in zip(of_model[each["model"]], labels[each["model"]], strict=True)
                  if row["problem_id"] in asked]  # fmt: skip

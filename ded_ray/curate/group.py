@@ -15,8 +15,11 @@ Encode = Callable[[str], Sequence[int]]
 """A text to the student's token ids."""
 
 
-def curate_group(group: Group, knobs: Curate, encode: Encode, seed: int = 0) -> Group:
-    """Fill in advantage, weight, pick_rank and dropped_because of every rollout. A rollout without a reason is kept."""
+def curate_group(group: Group, knobs: Curate, encode: Encode, seed: int = 0, room: int | None = None) -> Group:
+    """Fill in advantage, weight, pick_rank and dropped_because of every rollout. A rollout without a reason is kept.
+
+    `room` is the longest completion that can be trained on, in the student's tokens.
+    """
     checked = group.checked
     rewards = [rollout.reward or 0.0 for rollout in checked]
     corrects = [rollout.status == "correct" for rollout in checked]
@@ -27,9 +30,12 @@ def curate_group(group: Group, knobs: Curate, encode: Encode, seed: int = 0) -> 
     token_ids = [encode(rollout.completion) for rollout in group.rollouts]
     for rollout, ids in zip(group.rollouts, token_ids, strict=True):
         rollout.pick_rank, rollout.dropped_because = None, reason_to_drop(rollout, len(ids), group.prompt, knobs.quality)
+        if rollout.dropped_because is None and room is not None and len(ids) > room:
+            rollout.dropped_because = "too_long"
         if rollout.dropped_because is None and not rollout.weight:
             rollout.dropped_because = "no_weight"
     _pick(group, knobs, token_ids, f"{seed}-{group.group_id}")
+    _balance(group, knobs.weights.alpha)
     return group
 
 
@@ -46,6 +52,21 @@ def _pick(group: Group, knobs: Curate, token_ids: list[Sequence[int]], seed: str
         for rank, place in enumerate(pick(counted, knobs.diversity, seed, rsr)):
             picked = group.rollouts[among[place]]
             picked.pick_rank, picked.dropped_because = rank, None
+
+
+def _balance(group: Group, alpha: float) -> None:
+    """Signed weights: what was picked on the negative side weighs at most alpha times what was picked on the other, as it
+    does in the whole group, where advantages sum to 0; nothing where there is no other (REDI finds 1 unstable)."""
+    kept = [rollout for rollout in group.rollouts if rollout.dropped_because is None]
+    pushed = [rollout for rollout in kept if (rollout.weight or 0.0) < 0]
+    if not pushed:
+        return
+    learnt = sum(max(rollout.weight or 0.0, 0.0) for rollout in kept)
+    share = min(1.0, alpha * learnt / -sum(rollout.weight or 0.0 for rollout in pushed))
+    for rollout in pushed:
+        rollout.weight = (rollout.weight or 0.0) * share
+        if not share:
+            rollout.pick_rank, rollout.dropped_because = None, "no_weight"
 
 
 def examples_of(group: Group) -> list[Example]:

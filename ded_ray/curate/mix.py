@@ -1,4 +1,4 @@
-"""Domain mixing (DED, Method and Table 6: 400 + 400 examples of mathematics and code are its best corpus of 800).
+"""Domain mixing (DED, Method and Table 5: its final corpus has 400 + 400 examples of mathematics and code).
 
 How DED drew its halves is not stated. Ours: whole questions in a seeded order, until a subject has its number.
 """

@@ -11,13 +11,12 @@ def choose_questions(problems: list[Problem], benchmarks: dict[str, list[Problem
     """Mark the problems that are not to be asked: in_benchmark (the same question), near_benchmark (a common run of words),
     duplicate_prompt, near_duplicate. Returns what was found of benchmarks.
     """
-    known, earlier = Known(benchmarks, knobs.ngram), Earlier(knobs.near_duplicate)
-    hits = []
-    for problem in problems:
-        said = words(problem.prompt)
-        if hit := known.find(said):
-            problem.dropped_because, *found = hit
+    matches = Known(benchmarks, knobs.ngram).find(words(problem.prompt) for problem in problems)
+    earlier, hits = Earlier(knobs.near_duplicate), []
+    for problem, match in zip(problems, matches, strict=True):
+        if match:
+            problem.dropped_because, *found = match
             hits.append(Hit(problem.problem_id, *found))
         else:
-            problem.dropped_because = earlier.like(said)
+            problem.dropped_because = earlier.like(words(problem.prompt))
     return hits

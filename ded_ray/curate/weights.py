@@ -53,8 +53,9 @@ def weights(
     between the two bounds. signed: A, a negative one times alpha (REDI, arXiv 2505.24850: its loss needs length
     normalisation, see train/loss.py). none: 1. All but signed give weights >= 0.
 
-    A uniform group follows the policy `uniform_group` instead: `one_if_correct` (1 where the answer is correct, else
-    0), `one`, or `drop` (all 0). With the map `none` there is no ranking to miss, and every weight is 1.
+    A uniform group, and one without a correct answer, whose best is only the best of the wrong, follow the policy
+    `uniform_group` instead: `one_if_correct` (1 where the answer is correct, else 0), `one`, or `drop` (all 0). With the
+    map `none` there is no ranking to miss, and every weight is 1.
     """
     factor = kernel(pass_rate, knobs.pass_rate)
     return [weight * factor for weight in _mapped(rewards, corrects, knobs)]
@@ -63,7 +64,7 @@ def weights(
 def _mapped(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) -> list[float]:
     if knobs.map == "none":
         return [1.0] * len(rewards)
-    if is_uniform(rewards):
+    if is_uniform(rewards) or not any(corrects):
         match knobs.uniform_group:
             case "one":
                 return [1.0] * len(rewards)

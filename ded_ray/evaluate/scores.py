@@ -1,15 +1,15 @@
 """From verified groups to a score with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ded_ray.records import Group
 
 
-def pass_rates(groups: Sequence[Group]) -> list[float]:
-    """Correct over checked samples, one number per problem; a problem without a single checked sample has none."""
-    return [sum(r.status == "correct" for r in g.checked) / len(g.checked) for g in groups if g.checked]
+def pass_rates(groups: Iterable[Group]) -> dict[str, float]:
+    """Correct over checked samples, by problem id; a problem without a single checked sample has none."""
+    return {g.problem_id: sum(r.status == "correct" for r in g.checked) / len(g.checked) for g in groups if g.checked}
 
 
 def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tuple[float, float]:
@@ -28,14 +28,9 @@ def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tup
 def paired_change(groups: Sequence[Group], base: Sequence[Group], resamples: int, seed: int) -> tuple[float, float] | None:
     """95 % interval of the mean difference in pass rate over the problems that both were checked on, resampled in pairs;
     None where there is none."""
-    before = {g.problem_id: rate for g, rate in _rates(base)}
-    changes = [rate - before[g.problem_id] for g, rate in _rates(groups) if g.problem_id in before]
+    before, after = pass_rates(base), pass_rates(groups)
+    changes = [after[problem] - before[problem] for problem in after if problem in before]
     return bootstrap_interval(changes, resamples, seed) if changes else None
-
-
-def _rates(groups: Sequence[Group]) -> list[tuple[Group, float]]:
-    checked = [group for group in groups if group.checked]
-    return list(zip(checked, pass_rates(checked), strict=True))
 
 
 def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resamples: int, seed: int) -> dict[str, object]:
@@ -43,7 +38,7 @@ def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resa
 
     Cut-off samples count as not correct. Where not one sample could be checked, pass@1 and its interval are None.
     """
-    rates = pass_rates(groups)
+    rates = list(pass_rates(groups).values())
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     low, high = bootstrap_interval(rates, resamples, seed) if rates else (None, None)
     return {

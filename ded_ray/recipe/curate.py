@@ -91,11 +91,17 @@ class Weights(Knobs):
     pass_rate: Kernel | None = None
     """Set: times p^a (1 - p)^b of the question (PACED, arXiv 2603.11178: a = b = 1), scaled to 1 at its peak."""
     uniform_group: Literal["one_if_correct", "one", "drop"] = "one_if_correct"
-    """A group whose rewards are all equal (max - min <= 1e-6) has no advantages: weight 1 for every correct
-    completion and no training on the others, weight 1 for all, or drop the group."""
+    """A group whose rewards are all equal (max - min <= 1e-6) has no advantages, and one without a correct completion has
+    none to learn from: weight 1 for every correct completion and no training on the others, weight 1 for all, or drop the
+    group."""
 
 
 class Curate(Knobs):
+    SPEED = frozenset({"workers"})
+
+    workers: Workers = 1
+    """Actors that curate, half a CPU each. One keeps up with short answers; distances between traces of 16k tokens take half
+    a second per question: [1, 8] on a cluster."""
     questions: Questions = Questions()
     compress: Compress = Compress()
     quality: Quality = Quality()

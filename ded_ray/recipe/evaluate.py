@@ -36,3 +36,7 @@ class Evaluate(Knobs):
     concurrency: PositiveInt = 64
     """Requests in flight at the endpoint."""
     bootstrap_resamples: PositiveInt = 10_000
+
+    @property
+    def in_domain(self) -> list[Benchmark]:
+        return [benchmark for benchmark in self.benchmarks if benchmark.domain == "in"]

@@ -61,7 +61,7 @@ def curve(points: Sequence[dict[str, float]]) -> Markup:
     axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=BLUE, linewidth=1.4)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("weighted loss (nats per token)")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=min(0.0, *[p["loss"] for p in points]))  # below 0 only with signed weights
     return _svg(figure)
 
 

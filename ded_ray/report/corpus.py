@@ -1,8 +1,8 @@
 """What curation made of a run's answers, in numbers: read a column at a time, for runs of any size."""
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from itertools import combinations, islice
 from statistics import fmean
 from typing import Any
@@ -11,15 +11,15 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from ded_ray.records import Group, read_records, schema_of
+from ded_ray.records import Group, Rollout, read_records, schema_of
 from ded_ray.report.side_by_side import mixed_first
-from ded_ray.run import MANIFEST, Run
+from ded_ray.run import Run
 
 NUM_SAMPLES, GROUPS_LOOKED_AT = 12, 2000
 """Groups in the sample browser, and among how many they are looked for."""
 
-GROUPS_COMPARED = 100
-"""Groups of which the distances between answers are measured."""
+GROUPS_COMPARED = 30
+"""Groups of which the distances between answers are measured: those with two right answers or more that were kept."""
 
 
 @dataclass
@@ -38,8 +38,7 @@ class Corpus:
 
 
 def corpus_of(run: Run) -> Corpus:
-    folder = next((run.folder / name for name in ("mixed", "curated") if (run.folder / name / MANIFEST).exists()), None)
-    folder = folder or run.folder / "curated"
+    folder = run.folder / run.curated
     if not any(folder.glob("*.parquet")):
         return Corpus()
     found, columns = Corpus(), list[dict[str, np.ndarray]]()
@@ -53,13 +52,17 @@ def corpus_of(run: Run) -> Corpus:
     found.rewards, found.advantages, found.weights = (
         np.concatenate([np.empty(0), *[each[name] for each in columns]]) for name in ("reward", "advantage", "weight")
     )
-    some = list(islice(read_records(folder, Group), GROUPS_LOOKED_AT))
-    found.samples = mixed_first(some, NUM_SAMPLES)
-    compared = sorted(some, key=lambda group: group.group_id)[:GROUPS_COMPARED]
+    found.samples = mixed_first(islice(read_records(folder, Group), GROUPS_LOOKED_AT), NUM_SAMPLES)
+    several = (group for group in islice(read_records(folder, Group), GROUPS_LOOKED_AT) if len(_right_and_kept(group)) > 1)
+    compared = nsmallest(GROUPS_COMPARED, several, key=lambda group: group.group_id)
     right = [[r.completion.split() for r in group.rollouts if r.status == "correct"] for group in compared]
-    kept_ones = [[r.completion.split() for r in group.rollouts if r.dropped_because is None] for group in compared]
+    kept_ones = [[r.completion.split() for r in _right_and_kept(group)] for group in compared]
     found.spread_before, found.spread_after = spread(right), spread(kept_ones)
     return found
+
+
+def _right_and_kept(group: Group) -> list[Rollout]:
+    return [r for r in group.rollouts if r.status == "correct" and r.dropped_because is None]
 
 
 def spread(groups: list[list[list[str]]]) -> float | None:
@@ -80,29 +83,28 @@ def contamination(run: Run) -> list[dict[str, Any]]:
 
 
 def teacher_choice(run: Run) -> dict[str, Any] | None:
-    """teachers.json, and under `rows_known` which of its columns hold anything."""
+    """teachers.json, where the recipe's candidates were compared."""
     path = run.folder / "teachers.json"
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text())
-    known = {key for row in found["rows"] for key, value in row.items() if value is not None}
-    return found | {"rows_known": defaultdict(bool, dict.fromkeys(known, True))}
+    found = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    of_this_recipe = [row["model"] for row in found["rows"]] == [who.model for who in run.recipe.teachers.candidates]
+    return found if of_this_recipe else None
 
 
-def costs(ledger: list[dict[str, Any]]) -> list[str]:
-    """What the answers cost for each example that is trained on, in sentences."""
+def costs(ledger: list[dict[str, Any]], last: str) -> list[str]:
+    """What the answers cost for each example that is trained on, in sentences; `last` is the stage that says which."""
     by_stage = {line["stage"]: line for line in ledger}
     trained = by_stage.get("checkpoint", {}).get("rows_kept")
     answered = by_stage.get("teacher_rollouts")
     if not trained or not answered:
         return []
-    said = [f"{answered['num_tokens'] / trained:.0f} teacher tokens and {answered['seconds'] / trained:.2f} s of answering "
-            f"for each of {trained} trained examples"]  # fmt: skip
+    tokens = f"{answered['num_tokens'] / trained:.0f}" if answered["num_tokens"] else "unknown"
+    said = [f"teacher tokens for each of {trained} trained examples: {tokens}; seconds of answering: "
+            f"{answered['seconds'] / trained:.2f}"]  # fmt: skip
     if fixed := answered.get("num_rollouts_if_fixed"):
         said.append(
             f"adaptive sampling made {answered['num_rollouts']} rollouts where a fixed number would have made {fixed}"
         )
-    worth = by_stage.get("curated", {}).get("effective_examples")
+    worth = by_stage.get(last, {}).get("effective_examples")
     if worth:
         said.append(f"their weights are worth {worth:.0f} equal ones (effective sample size)")
     return said

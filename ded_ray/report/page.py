@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader
 from ded_ray.records import Status
 from ded_ray.report import charts
 from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
-from ded_ray.report.terminal import TEACHER_COLUMNS, cell
+from ded_ray.report.terminal import teacher_table
 from ded_ray.run import Run, write_atomically
 
 
@@ -31,11 +31,10 @@ def write_report(run: Run) -> Path:
         rewards=charts.histogram(corpus.rewards, "reward"),
         advantages=charts.histogram(corpus.advantages, "advantage"),
         weights=charts.histogram(corpus.weights, "loss weight, kept"),
-        costs=costs(ledger),
+        costs=costs(ledger, run.curated),
         hits=contamination(run),
         choice=choice,
-        teacher_columns=TEACHER_COLUMNS,
-        cell=cell,
+        teachers=teacher_table(choice) if choice else [],
         teacher_charts=charts.teachers(choice) if choice else [],
         curve=charts.curve(curve) if curve else None,
         score_chart=charts.scores(scores) if scores else None,

@@ -19,8 +19,7 @@ def show_samples(run: Run, count: int) -> None:
 
     from ded_ray.tiny.models import model_path
 
-    stage = "mixed" if (run.folder / "mixed").exists() else "curated"
-    folder = run.finished_stage(stage).folder
+    folder = run.finished_stage(run.curated).folder
     tokenizer = AutoTokenizer.from_pretrained(model_path(run.recipe.student.model))
     for group in mixed_first(read_records(folder, Group), count):
         prompt = tokenizer.apply_chat_template(
@@ -50,7 +49,8 @@ def beside(group: Group, prompt: str, end: str) -> Table:
     """Right answers in the left column, all others in the right one; the heaviest first."""
     right = [rollout for rollout in group.rollouts if rollout.status == "correct"]
     others = [rollout for rollout in group.rollouts if rollout.status != "correct"]
-    table = Table(title=f"{group.problem_id}, reference {group.answer}, by {group.model}", expand=True, show_lines=True)
+    title = Text(f"{group.problem_id}, reference {group.answer}, by {group.model}")  # of others' texts none is markup
+    table = Table(title=title, expand=True, show_lines=True)
     table.add_column("right", ratio=1)
     table.add_column("not right", ratio=1)
     for pair in zip_longest(sorted(right, key=_heaviest), sorted(others, key=_heaviest)):

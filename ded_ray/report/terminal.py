@@ -52,8 +52,13 @@ def show_plan(
     kept, choice = 0, recipe.teachers
     if choice.choose:
         num_asked = min(choice.num_questions, num_problems)
-        trained = "RSR" if choice.proxy else f"{choice.epochs} epochs of training each"
-        plan.add_row("smoke test", f"{len(choice.candidates)} teachers x {num_asked} answers, {trained}; then one of:")
+        held_out = sum(len(benchmarks[benchmark.name]) for benchmark in recipe.evaluate.in_domain)
+        plan.add_row(f"smoke test, each of {len(choice.candidates)}", f"{num_asked} + {held_out} answers of the teacher")
+        if not choice.proxy:
+            sampling = recipe.evaluate.sampling
+            measured = _rollouts(held_out, sampling.num_rollouts, sampling.max_tokens)
+            plan.add_row("  its student", f"{choice.epochs} epochs, then {measured}")
+        plan.add_row("", "then one of:")
     for teacher in recipe.teachers.candidates:
         sampling = teacher.sampling
         name = teacher.model if len(recipe.teachers.candidates) > 1 else "teacher"
@@ -104,25 +109,37 @@ def show_graded(summary: Summary) -> None:
         print_line(f"slowest: {rows}")
 
 
-TEACHER_COLUMNS = {
-    "student_score": "student", "difference_ci95": "against the winner's", "own_score": "own score",
-    "verified_rate": "verified", "cut_off_rate": "cut off", "mean_tokens": "tokens", "mean_entropy": "entropy",
-    "median_entropy": "median", "mean_surprisal": "surprisal", "rsr": "RSR", "pca_shift": "PCA shift",
-    "tokens_per_verified": "tokens per verified", "usd_per_verified": "USD per verified",
+TEACHER_MEASURES = {
+    "own_score": "its own score", "verified_rate": "verified", "cut_off_rate": "cut off", "mean_tokens": "tokens per answer",
+    "tokens_per_verified": "tokens per verified answer", "usd_per_verified": "USD per verified answer",
+    "mean_entropy": "entropy, mean", "median_entropy": "entropy, median", "mean_surprisal": "surprisal", "rsr": "RSR",
+    "pca_shift": "PCA shift of its student",
 }  # fmt: skip
-"""What teachers.json knows of a candidate, and what a person reads."""
+"""What teachers.json knows of a candidate beside its student's score, and what a person reads."""
+
+
+def teacher_table(found: dict[str, Any]) -> list[list[str]]:
+    """teachers.json as lines of cells, a column per candidate, headings first; only what is known of any of them."""
+    rows = found["rows"]
+    lines = [["", *[row["model"] + (" (chosen)" if i == found["winner"] else "") for i, row in enumerate(rows)]]]
+    if any(row.get("student_score") is not None for row in rows):
+        lines.append(["its student's score", *[cell(row["student_score"]) for row in rows]])
+        for j, other in enumerate(rows):
+            lines.append([f"minus {other['model']}'s", *[cell(row["differences_ci95"][j]) for row in rows]])
+    for key, name in TEACHER_MEASURES.items():
+        if any(row.get(key) is not None for row in rows):
+            lines.append([name, *[cell(row.get(key)) for row in rows]])
+    return lines
 
 
 def show_teachers(found: dict[str, Any]) -> None:
-    """The candidates of a smoke test, the winner marked."""
-    columns = {key: name for key, name in TEACHER_COLUMNS.items() if any(row.get(key) is not None for row in found["rows"])}
+    """The candidates of a smoke test, a column each."""
+    headings, *lines = teacher_table(found)
     table = Table(title="teachers")
-    table.add_column("")
-    table.add_column("teacher")
-    for name in columns.values():
-        table.add_column(name, justify="right")
-    for i, row in enumerate(found["rows"]):
-        table.add_row("->" if i == found["winner"] else "", row["model"], *[cell(row.get(key)) for key in columns])
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
     print_line(f"the rule: {found['rule']}; entropy, surprisal and RSR are those of {found['entropy_of']}, in nats")
     if found["disagreement"]:
@@ -130,10 +147,12 @@ def show_teachers(found: dict[str, Any]) -> None:
 
 
 def cell(value: Any) -> str:
-    """A number of teachers.json as a person reads it."""
+    """A number of teachers.json as a person reads it: three digits behind the point, or of those that say anything."""
     if isinstance(value, list):
         return f"{value[0]:+.3f} to {value[1]:+.3f}"
-    return "-" if value is None else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}"
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.3g}"
 
 
 def show_life(name: str, lines: list[tuple[str, str]]) -> None:

@@ -1,12 +1,16 @@
 """The rule by which one candidate is chosen, and where the proxy and the training disagree."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 Row = dict[str, Any]
 """What is known of one candidate: a row of teachers.json."""
+
+Rates = dict[str, dict[str, float]]
+"""A student's pass rates, by benchmark and problem id; {} for one that was not trained."""
 
 
 def choose(rows: Sequence[Row], proxy: str | None) -> int:
@@ -27,23 +31,36 @@ def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def compare(rates_IP: Sequence[Sequence[float]], winner: int, resamples: int, seed: int) -> list[tuple[float, float] | None]:
-    """95 % interval of (student of candidate i) - (student of the winner), problems resampled in pairs; None for itself.
+def compare(students: Sequence[Rates], resamples: int, seed: int) -> list[list[tuple[float, float] | None]]:
+    """95 % intervals of (score of student i) - (score of student j), by i and j; None for itself, and where one of them was
+    not measured. An interval that holds 0 does not tell the two apart.
 
-    `rates_IP`: pass rates of the I students on the same P problems. An interval that holds 0 does not tell them apart.
+    The score is the mean over benchmarks of the mean pass rate, as in `choose`: within each benchmark the problems that
+    both were checked on are resampled in pairs.
     """
+    every = range(len(students))
+    return [[None if i == j else _difference(students[i], students[j], resamples, seed) for j in every] for i in every]
+
+
+def _difference(one: Rates, other: Rates, resamples: int, seed: int) -> tuple[float, float] | None:
     rng = np.random.default_rng(seed)
-    rates = np.asarray(rates_IP, float)
-    draws_RP = rng.integers(rates.shape[1], size=(resamples, rates.shape[1]))
-    found: list[tuple[float, float] | None] = []
-    for i in range(len(rates)):
-        if i == winner:
-            found.append(None)
-            continue
-        means_R = (rates[i] - rates[winner])[draws_RP].mean(1)
-        low, high = np.percentile(means_R, [2.5, 97.5])
-        found.append((round(float(low), 4), round(float(high), 4)))
-    return found
+    by_benchmark = []
+    for benchmark in sorted(one.keys() & other.keys()):
+        mine, theirs = one[benchmark], other[benchmark]
+        changes_P = np.array([mine[problem] - theirs[problem] for problem in sorted(mine.keys() & theirs.keys())])
+        if len(changes_P):
+            size = len(changes_P)
+            by_benchmark.append([changes_P[rng.integers(size, size=size)].mean() for _ in range(resamples)])
+    if not by_benchmark:
+        return None
+    low, high = np.percentile(np.mean(by_benchmark, axis=0), [2.5, 97.5])
+    return round(float(low), 4), round(float(high), 4)
+
+
+def mean_score(rates: Rates) -> float | None:
+    """Mean over benchmarks of the mean pass rate; None where nothing could be checked."""
+    means = [fmean(of.values()) for of in rates.values() if of]
+    return fmean(means) if means else None
 
 
 def disagreement(rows: Sequence[Row]) -> str | None:

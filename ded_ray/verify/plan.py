@@ -37,6 +37,7 @@ class Verifying:
 
     def close(self) -> None:
         """End the verifiers' children."""
+        atexit.unregister(self.close)
         for verifier in self._verifiers.values():
             verifier.close()
 

@@ -96,17 +96,20 @@ def weighting(world: World, encode: Encode) -> Lessons:
 
 
 def table_three(world: World, encode: Encode) -> Lessons:
-    """(iii) DED's Table 3, with the controls that it lacks: other picks, and one pick for as many steps as four have."""
-    groups, once = world.answers(TEACHER), Diversity(num_kept=1, pick="random")
+    """(iii) DED's Table 3: one answer each, right ones only, those to hard questions, four right ones of eight to these.
+
+    With the controls that it lacks: four picked in other ways, and one for as many steps.
+    """
+    groups = world.answers(TEACHER)
     difficult = hard(groups, world)
     found = {
         "one-each": lesson(first(groups, 1), encode, world, quality=WRONG_TOO),
-        "right": lesson(groups, encode, world, diversity=once),
-        "right-hard": lesson(difficult, encode, world, diversity=once),
+        "right": lesson(first(groups, 1), encode, world),
+        "right-hard": lesson(first(difficult, 1), encode, world),
     }
     for rule in ("farthest", "random", "lowest_rsr"):
         found[f"right-hard-{rule}"] = lesson(difficult, encode, world, diversity=Diversity(num_kept=4, pick=rule))
-    as_long = found["right-hard-random"].num_steps
+    as_long, once = found["right-hard-random"].num_steps, Diversity(num_kept=1, pick="random")
     return found | {"right-hard-long": lesson(difficult, encode, world, as_long, diversity=once)}
 
 

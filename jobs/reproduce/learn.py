@@ -42,12 +42,13 @@ def learn(lesson: Lesson, world: World, folder: Path) -> None:
 
 
 def measure(model: str, world: World) -> dict[str, list[float]]:
-    """Pass rates by problem on each benchmark."""
+    """Pass rates by problem on each benchmark, in its order."""
     sampling = Sampling(num_rollouts=world.size.samples, max_tokens=320)
-    return {
-        name: pass_rates(answered(model, problems, sampling, 7000 + world.seed, batch_size=32))
-        for name, problems in world.held_out().items()
-    }
+    found: dict[str, list[float]] = {}
+    for name, problems in world.held_out().items():
+        rates = pass_rates(answered(model, problems, sampling, 7000 + world.seed, batch_size=32))
+        found[name] = [rates.get(problem.problem_id, 0.0) for problem in problems]
+    return found
 
 
 def teach(lesson: Lesson, world: World) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -97,17 +98,18 @@ def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int,
     from ded_ray.verify.plan import Verifying
     from ded_ray.verify.reward.total import reward_group
 
-    engine, verifying, groups = TransformersModel(model), Verifying(Verify()), []
+    engine, groups = TransformersModel(model), []
     by_seed = {group_seed(seed, problem.problem_id, "reproduce"): problem for problem in problems}
-    for start in range(0, len(problems), batch_size):
-        requests = [
-            Request([{"role": "user", "content": problem.prompt}], sampling, own_seed)
-            for own_seed, problem in list(by_seed.items())[start : start + batch_size]
-        ]
-        for request, rollouts in engine.generate(requests):
-            problem = by_seed[request.seed]
-            group = Group.of(problem, f"{request.seed:016x}", model, rollouts)
-            groups.append(reward_group(verifying.verify_group(group), Rewards()))
+    with closing(Verifying(Verify())) as verifying:
+        for start in range(0, len(problems), batch_size):
+            requests = [
+                Request([{"role": "user", "content": problem.prompt}], sampling, own_seed)
+                for own_seed, problem in list(by_seed.items())[start : start + batch_size]
+            ]
+            for request, rollouts in engine.generate(requests):
+                problem = by_seed[request.seed]
+                group = Group.of(problem, f"{request.seed:016x}", model, rollouts)
+                groups.append(reward_group(verifying.verify_group(group), Rewards()))
     return groups
 
 
@@ -118,8 +120,9 @@ def remember(path: Path, found: Mapping[str, object]) -> None:
 
 
 def same_world(folder: Path, size: Size) -> None:
-    """Raises ValueError for a folder whose results are of another size."""
-    file = folder / "size.json"
-    if file.exists() and json.loads(file.read_text()) != asdict(size):
-        raise ValueError(f"{folder}: holds results of another size; name another --out")
-    file.write_text(json.dumps(asdict(size)))
+    """Raises ValueError for a folder whose results are of another size, or were made with other constants."""
+    file = folder / "world.json"
+    now = asdict(size) | {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE, "sampling": SAMPLING.identity()}
+    if file.exists() and json.loads(file.read_text()) != now:
+        raise ValueError(f"{folder}: holds results of another size, or made with other constants; name another --out")
+    file.write_text(json.dumps(now))

@@ -85,3 +85,23 @@ def test_real_training_questions_that_share_their_words_with_the_test_questions(
         assert 4 <= len(hit.match.split()) <= 13
         [problem] = [p for p in train if p.problem_id == hit.problem_id]
         assert hit.match in " ".join(words(problem.prompt))
+
+
+def test_what_many_questions_say_alike_gives_none_away():
+    ending = "where m and n are relatively prime positive integers and what you have to find is m+n"
+    benchmark = f"The area of the first triangle is m/n, {ending}"
+    asked = [f"The side of polygon {i} is m/n, {ending}" for i in range(11)]
+    assert reasons(asked[:10], [benchmark], near_duplicate=None)[0] == ["near_benchmark"] * 10
+    assert reasons(asked, [benchmark], near_duplicate=None)[0] == [None] * 11
+    given = "It is known that the area of the first triangle is m/n, where m and n are relatively prime: find m+n."
+    longer = [*asked, given]
+    assert reasons(longer, [benchmark], near_duplicate=None)[0] == [None] * 11 + ["near_benchmark"], "by other words"
+    assert reasons([*asked, benchmark], [benchmark], near_duplicate=None)[0][-1] == "in_benchmark"
+
+
+def test_texts_without_spaces_are_compared_by_their_characters():
+    question = "小明有三个苹果\uff0c又买了五个苹果\uff0c他现在一共有几个苹果\uff1f"
+    assert reasons([f"请仔细想一想。{question}只写答案。"], [question])[0] == ["near_benchmark"]
+    assert reasons([question, question.rstrip("\uff1f")], [])[0] == [None, "duplicate_prompt"]
+    assert words("5 \N{MINUS SIGN} 3") == words("5-3")
+    assert words("caf\u0065\u0301") == words("caf\u00e9")

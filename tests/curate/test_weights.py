@@ -57,6 +57,12 @@ def test_what_is_right_in_a_uniform_group_is_not_read_from_its_rewards():
     assert weights([0.2, 0.2], [False, True], Weights()) == [0.0, 1.0]
 
 
+def test_the_best_of_the_wrong_is_not_learnt_from():
+    assert weights([0.2, 0.2, 0.0], [False] * 3, Weights()) == [0.0] * 3
+    assert weights([0.2, 0.2, 0.0], [False] * 3, Weights(uniform_group="one")) == [1.0] * 3
+    assert weights([1.2, 0.2, 0.0], [True, False, False], Weights())[1] > 0
+
+
 ALL_KNOBS = st.builds(
     Weights,
     advantage=st.sampled_from(["mean_std", "leave_one_out", "rank"]),
@@ -82,7 +88,7 @@ def test_every_combination_sums_and_ranges_as_documented(rewards, knobs, pass_ra
     assert found == pytest.approx([w * factor for w in plain])
     if knobs.map == "none":
         assert plain == [1.0] * len(rewards)
-    elif is_uniform(rewards):
+    elif is_uniform(rewards) or not any(corrects):
         assert set(plain) <= {0.0, 1.0}
     else:
         match knobs.map:

@@ -19,7 +19,7 @@ GROUPS = [group("a", "correct", "wrong"), group("b", "correct", "timed_out"), gr
 
 
 def test_what_could_not_be_checked_is_neither_right_nor_wrong():
-    assert pass_rates(GROUPS) == [0.5, 1.0, 0.0]
+    assert pass_rates(GROUPS) == {"a": 0.5, "b": 1.0, "d": 0.0}
     row = score("student", "x", "in", GROUPS, 1000, 0)
     assert row["pass_at_1"] == 0.5
     assert (row["num_problems"], row["num_samples"], row["num_unchecked"]) == (3, 8, 3)

@@ -81,8 +81,9 @@ CHOICE = {
     "winner": 1, "rule": "highest", "entropy_of": "tiny/student", "disagreement": "RSR disagrees.",
     "rows": [
         {"model": "<b>a</b>", "student_score": 0.5, "own_score": 0.9, "rsr": 3.0, "mean_surprisal": 1.0,
-         "difference_ci95": [-0.3, -0.1], "usd_per_verified": None},
-        {"model": "b", "student_score": 0.7, "own_score": 0.8, "rsr": 4.0, "mean_surprisal": 0.5, "difference_ci95": None},
+         "differences_ci95": [None, [-0.3, -0.1]], "usd_per_verified": None},
+        {"model": "b", "student_score": 0.7, "own_score": 0.8, "rsr": 4.0, "mean_surprisal": 0.5,
+         "differences_ci95": [[0.1, 0.3], None]},
     ],
 }  # fmt: skip
 
@@ -91,10 +92,11 @@ def test_the_choice_of_a_teacher_is_a_table_and_three_plots(tmp_path):
     run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
     (run.folder / "teachers.json").write_text(json.dumps(CHOICE))
     page = write_report(run).read_text()
-    assert "<strong>b</strong>" in page
+    assert '<th class="n">b (chosen)</th>' in page
     assert "-0.300 to -0.100" in page
+    assert "minus b&#39;s" in page
     assert "&lt;b&gt;a" in page
-    assert "USD per verified" not in page, "nothing is known of it"
+    assert "USD per verified answer" not in page, "nothing is known of it"
     assert "RSR disagrees." in page
     assert page.count("<svg") == 3 + 3
 

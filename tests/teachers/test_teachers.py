@@ -2,17 +2,25 @@
 
 import json
 import random
+import shutil
+from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 from conftest import run_cli
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray import surprisal
+from ded_ray import pipeline, smoke, surprisal
+from ded_ray.inputs import read_inputs
+from ded_ray.recipe_file import load_recipe
+from ded_ray.records import Group, Rollout, read_records, to_table
+from ded_ray.report.terminal import show_teachers
+from ded_ray.run import Run
 from ded_ray.surprisal import MAX_RANK, Reader, rsr_of
-from ded_ray.teachers.choice import choose, compare, disagreement
+from ded_ray.teachers.choice import choose, compare, disagreement, mean_score
 from ded_ray.teachers.measure import centroid_shift
 from ded_ray.tiny.models import model_path
 from ded_ray.tiny.problems import make_problems
@@ -39,15 +47,39 @@ def test_where_the_proxy_disagrees_is_said():
     assert disagreement([row("a", 0.5), row("b", 0.7, 2.0)]) is None
 
 
+def rates(values, name="chain"):
+    return {name: {f"p{i}": float(value) for i, value in enumerate(values)}}
+
+
 def test_differences_are_resampled_in_pairs():
     rng = np.random.default_rng(0)
     easy = rng.random(200)
     better, same = np.clip(easy + 0.1, 0, 1), easy + rng.normal(0, 0.01, 200)
-    apart = compare([easy, better, same], 1, 1000, 0)
-    assert apart[1] is None
-    assert -0.12 < apart[0][0] < apart[0][1] < -0.07, "far narrower than the spread of the problems"
-    low, high = compare([easy, same], 0, 1000, 0)[1]
+    apart = compare([rates(easy), rates(better), rates(same)], 1000, 0)
+    assert [apart[i][i] for i in range(3)] == [None] * 3
+    low, high = apart[0][1]
+    assert -0.12 < low < high < -0.07, "far narrower than the spread of the problems"
+    assert apart[1][0] == pytest.approx((-high, -low), abs=0.01)
+    low, high = apart[0][2]
     assert low < 0 < high
+
+
+def test_an_interval_is_that_of_the_score():
+    """Small and large benchmarks count alike, in the score and so in its interval."""
+    one = rates([1.0] * 20 + [0.0] * 10, "small") | rates([0.9] * 500, "large")
+    other = rates([0.5] * 30, "small") | rates([0.95] * 500, "large")
+    difference = mean_score(one) - mean_score(other)
+    assert difference == pytest.approx((2 / 3 - 0.5 - 0.05) / 2)
+    low, high = compare([one, other], 1000, 0)[0][1]
+    assert low < difference < high
+
+
+def test_students_are_compared_on_what_both_could_be_checked_on():
+    one, other = rates([0.5, 0.5, 0.5]), rates([0.2, 0.2, 0.2])
+    del one["chain"]["p0"], other["chain"]["p1"]
+    assert compare([one, other, {}], 100, 0) == [[None, (0.3, 0.3), None], [(-0.3, -0.3), None, None], [None] * 3]
+    assert mean_score({}) is None
+    assert mean_score({"empty": {}, "chain": {"p": 0.5}}) == 0.5
 
 
 def test_centroids_that_move_along_the_first_components_by_hand():
@@ -141,4 +173,47 @@ def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
     found = json.loads((tmp_path / "run" / "teachers.json").read_text())
     assert found["rows"][found["winner"]]["rsr"] == min(each["rsr"] for each in found["rows"])
     assert "student_score" not in found["rows"][0]
+    assert "differences_ci95" not in found["rows"][0]
     assert not list((tmp_path / "run").glob("smoke_*_student"))
+
+
+def test_a_candidate_of_which_nothing_can_be_learnt_comes_last(ray_cluster, tmp_path, monkeypatch):
+    """Its answers are all cut off; the other one's student is not really trained here."""
+
+    def pretend(name, model, benchmarks, stage, recipe):
+        stage.begin()
+        for benchmark, problems in benchmarks.items():
+            rollout = Rollout(index=0, completion="", num_tokens=1, finish_reason="stop", seed=0, status="correct")
+            groups = [Group.of(problem, problem.problem_id, "m", [rollout]) for problem in problems]
+            pq.write_table(to_table(groups, Group), stage.folder / f"{benchmark}.parquet")
+        stage.seal("samples", 0, Counter(), 0)
+
+    def pretend_to_train(curated, stage, recipe):
+        if not any(r.dropped_because is None for g in read_records(curated.folder, Group) for r in g.rollouts):
+            train_on(curated, stage, recipe)
+        shutil.copytree(model_path("tiny/student"), stage.begin() / "model")
+        stage.seal("examples", 0, Counter(), 0)
+
+    train_on = smoke.train_on
+    monkeypatch.setattr(smoke, "train_on", pretend_to_train)
+    monkeypatch.setattr(smoke, "evaluate_model", pretend)
+    scripted = [{"model": name, "engine": {"kind": "scripted", "cut_off_rate": rate}, "sampling": {"num_rollouts": 2}}
+                for name, rate in (("cut", 1.0), ("whole", 0.0))]  # fmt: skip
+    recipe = CANDIDATES | {"teachers": CANDIDATES["teachers"] | {"candidates": scripted}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    loaded = load_recipe(tmp_path / "r.yaml")
+    inputs = read_inputs(loaded)
+    run = Run.create(tmp_path / "run", loaded)
+    found = smoke.smoke_test(run, inputs, pipeline.choose_problems(run, inputs))
+    assert found["rows"][found["winner"]]["model"] == "whole"
+    cut, whole = found["rows"]
+    assert (cut["student_score"], cut["cut_off_rate"], cut["rsr"]) == (None, 1.0, None)
+    assert (whole["student_score"], whole["differences_ci95"]) == (1.0, [None, None])
+    assert whole["pca_shift"] == 0
+    show_teachers(found)
+    reordered = recipe | {"teachers": recipe["teachers"] | {"candidates": scripted[::-1]}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(reordered))
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("smoke_*_rollouts/_manifest.json")}
+    again = Run.create(tmp_path / "run", load_recipe(tmp_path / "r.yaml"))
+    assert smoke.smoke_test(again, inputs, pipeline.choose_problems(again, inputs))["winner"] == 0
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "another order asks nobody again"

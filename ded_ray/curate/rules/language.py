@@ -23,6 +23,7 @@ CASES: list[Case] = [
     (("Ответ: 5", 3, "What is 2 + 3?", {"max_foreign": None}), False),
     (("5", 1, "What is 2 + 3?", {}), False),
     (("五", 1, "2 + 3", {}), True),
+    (("ジョンは五つ", 4, "二たす三は?", {}), False),  # one script in three forms
 ]
 
 
@@ -36,5 +37,6 @@ def drops(answer: Answer, knobs: Quality) -> bool:
 
 @cache
 def script(letter: str) -> str:
-    """The first word of its Unicode name: LATIN, CJK, CYRILLIC, ..."""
-    return unicodedata.name(letter, "UNKNOWN").split(maxsplit=1)[0]
+    """The first word of its Unicode name: LATIN, CJK, CYRILLIC, ...; kana is CJK, and wide letters are letters."""
+    name = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "UNKNOWN").split(maxsplit=1)[0]
+    return "CJK" if name in {"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"} else name
