@@ -82,8 +82,11 @@ def test_what_is_compared_differs_in_one_thing(worlds):
     assert len({names[f"smoke-{model}"].num_steps for model in ("careful", "terse", "rambling", "student")}) == 1
     assert len({len(names[f"right-hard-{rule}"].examples) for rule in ("farthest", "random", "lowest_rsr")}) == 1
     long = names["right-hard-long"]
-    assert long.examples == names["right-hard"].examples
-    assert long.num_steps == names["right-hard-random"].num_steps > names["right-hard"].num_steps
+    assert long.examples == names["trajectories-1"].examples
+    assert long.num_steps == names["right-hard-random"].num_steps > names["trajectories-1"].num_steps
+    right = {(e.problem_id, e.index) for e in names["right"].examples}
+    assert {(e.problem_id, e.index) for e in names["right-hard"].examples} < right
+    assert right < {(e.problem_id, e.index) for e in names["one-each"].examples}
     assert {e.problem_id for e in names["all-softmax"].examples} == {p.problem_id for p in world.questions}
     assert all(e.weight == 1 for e in names["all-unweighted"].examples)
     assert len({e.weight for e in names["all-softmax"].examples}) > 4
@@ -95,7 +98,7 @@ def scored(world, rate_of):
     rng = np.random.default_rng(world.seed)
     for name, key in json.loads(world.names_file.read_text()).items():
         rates = {family: rng.binomial(1, rate_of(name), 60).tolist() for family in ("chain", "reverse", "sort", "larger")}
-        remember(world.scores_file(key), {"num_examples": 1, "num_steps": 1, "rates": rates})
+        remember(world.scores_file(key), {"num_examples": 1, "num_steps": 7, "rates": rates})
 
 
 def test_what_came_out_is_a_table_and_a_figure(worlds, tmp_path, capsys):

@@ -93,7 +93,7 @@ def figure(found: dict[str, Any], path: Path) -> None:
         left.plot([row["teacher_tokens"] for row in rows], [row["in"] for row in rows], marker="o", label=kind)
     left.set(xscale="log", xlabel="teacher tokens", ylabel="in-domain pass@1", title="(vi) tokens to a score")
     for key, label in (("in", "in-domain"), ("out", "out-of-domain")):
-        rows = found["iv"]
+        rows = found["base"] + found["iv"]
         right.plot([row["examples"] for row in rows], [row[key] for row in rows], marker="o", label=label)
     right.set(xlabel="examples", ylabel="pass@1", title="(iv) corpus size")
     for axes in (left, right):

@@ -163,6 +163,13 @@ def teacher_tokens(world: World, name: str) -> int:
     return sum(rollout.num_tokens for group in asked for rollout in group.rollouts)
 
 
+def student_tokens(world: World, name: str) -> int:
+    """What the student generated before: ours asks it first."""
+    kind, count = name.rsplit("-", 1)
+    groups = world.answers(STUDENT)[: int(count)] if kind == "ours" else []
+    return sum(rollout.num_tokens for group in groups for rollout in group.rollouts)
+
+
 EXPERIMENTS: dict[str, Callable[[World, Encode], Lessons]] = {
     "i": teachers, "ii": weighting, "iii": table_three, "iv": corpus_size, "v": trajectories, "vi": budgets,
 }  # fmt: skip

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
+from scipy.stats import spearmanr
 
-from jobs.reproduce.experiments import TEACHER, sizes, teacher_tokens
+from jobs.reproduce.experiments import TEACHER, sizes, student_tokens, teacher_tokens
 from jobs.reproduce.world import OUT_OF_DOMAIN, TEACHERS, World
 
 RESAMPLES = 2000
@@ -31,12 +33,14 @@ class Results:
     def mean(self, name: str, world: World, out_of_domain: bool = False) -> float:
         return float(self.rates(name, world, out_of_domain).mean())
 
-    def num_examples(self, name: str) -> float:
-        return float(np.mean([self._students[world.seed, name]["num_examples"] for world in self.worlds]))
+    def count(self, name: str, what: str) -> int:
+        """num_examples or num_steps, mean over seeds."""
+        return round(np.mean([self._students[world.seed, name][what] for world in self.worlds]))
 
     def row(self, name: str, against: str, label: str) -> Result:
         """In- and out-of-domain score, and the paired difference in-domain to another student, with its interval."""
-        found: Result = {"label": label, "name": name, "examples": round(self.num_examples(name))}
+        found: Result = {"label": label, "name": name}
+        found |= {"examples": self.count(name, "num_examples"), "steps": self.count(name, "num_steps")}
         for key, outside in (("in", False), ("out", True)):
             scores, changes = [], []
             for world in self.worlds:
@@ -59,7 +63,7 @@ def interval(by_seed: Sequence[np.ndarray]) -> tuple[float, float, float]:
 
 
 def compared(results: Results) -> dict[str, list[Result]]:
-    """Experiments (ii) to (v), and the budgets of (vi), as rows."""
+    """Experiments (ii) to (v), the budgets of (vi), and the student before all of them, as rows."""
     worlds = results.worlds
     rows = {
         "ii": [("all-unweighted", "all 8, unweighted"), ("all-softmax", "all 8, softmax of advantage (AdvDistill-style)"),
@@ -73,16 +77,11 @@ def compared(results: Results) -> dict[str, list[Result]]:
         "vi": [(f"{kind}-{n}", f"{kind}, {n} questions") for n in sizes(worlds[0]) for kind in ("naive", "ours")],
     }  # fmt: skip
     baselines = {"ii": "all-unweighted", "iii": "right-hard-random", "iv": "base", "v": "trajectories-1", "vi": "base"}
-    found = {
-        key: [
-            results.row("base", "base", "the student before"),
-            *[results.row(name, baselines[key], label) for name, label in of],
-        ]
-        for key, of in rows.items()
-    }
-    for row in found["vi"][1:]:
+    found = {key: [results.row(name, baselines[key], label) for name, label in of] for key, of in rows.items()}
+    for row in found["vi"]:
         row["teacher_tokens"] = round(np.mean([teacher_tokens(world, row["name"]) for world in worlds]))
-    return found
+        row["student_tokens"] = round(np.mean([student_tokens(world, row["name"]) for world in worlds]))
+    return found | {"base": [results.row("base", "base", "the student before")]}
 
 
 def smoke(results: Results) -> Result:
@@ -130,8 +129,9 @@ def smoke(results: Results) -> Result:
 
 
 def spearman(mine: np.ndarray, truth: Sequence[float]) -> float:
-    from scipy.stats import spearmanr
-
+    """0 where one of them tells no two candidates apart."""
+    if len(set(mine)) < 2 or len(set(truth)) < 2:
+        return 0.0
     return float(spearmanr(mine, truth).statistic)
 
 
@@ -139,14 +139,16 @@ def tokens_to_reach(results: Results) -> Result:
     """(vi): teacher tokens that ours needs to score what the naive pipeline does, over what that needs, for its score on
     each number of questions; all seeds together, with an interval drawn as in `interval`. None: ours never reaches it.
 
-    Where the smallest corpus of ours scores as much already, its tokens count: the ratio is at most that.
+    More tokens cannot be worth less: both curves are made non-decreasing (isotonic regression) first, so that one lucky
+    student on the way counts for nothing. Where the smallest corpus of ours scores as much already, its tokens count: the
+    ratio is at most that. The student's own answers, which ours begins with, are not counted.
     """
     counts, kinds = sizes(results.worlds[0]), ("naive", "ours")
     rates_NSP = {k: np.array([[results.rates(f"{k}-{n}", w) for w in results.worlds] for n in counts]) for k in kinds}
     tokens_NS = {k: np.array([[teacher_tokens(w, f"{k}-{n}") for w in results.worlds] for n in counts]) for k in kinds}
 
     def ratios(seeds_S: np.ndarray, problems_SP: np.ndarray) -> list[float]:
-        naive, ours = (rates_NSP[k][:, seeds_S[:, None], problems_SP].mean((1, 2)) for k in kinds)
+        naive, ours = (isotonic_regression(rates_NSP[k][:, seeds_S[:, None], problems_SP].mean((1, 2))).x for k in kinds)
         paid, cheaper = (tokens_NS[k][:, seeds_S].mean(1) for k in kinds)
         curve = list(zip(cheaper, ours, strict=True))
         return [reach(curve, score) / tokens for score, tokens in zip(naive, paid, strict=True)][1:]
@@ -191,16 +193,13 @@ def markdown(found: Result) -> str:
               "iii": "(iii) DED's Table 3, with controls", "iv": "(iv) corpus size",
               "v": "(v) trajectories per question", "vi": "(vi) budgets"}  # fmt: skip
     lines = [
-        "| experiment | examples | in-domain | against | difference | out-of-domain | difference |",
-        "|---|---|---|---|---|---|---|",
+        "| experiment | examples | steps | in-domain | against | difference | out-of-domain | difference |",
+        "|---|---|---|---|---|---|---|---|",
+        *[_line(row) for row in found["base"]],
     ]
     for key, title in titles.items():
-        lines.append(f"| **{title}** | | | | | | |")
-        for row in found[key]:
-            change, outside = (_interval(row[f"{part}_change"]) for part in ("in", "out"))
-            tokens = f"; {row['teacher_tokens']} teacher tokens" if "teacher_tokens" in row else ""
-            lines.append(f"| {row['label']}{tokens} | {row['examples']} | {row['in']:.3f} | {row['against']} | {change} | "
-                         f"{row['out']:.3f} | {outside} |")  # fmt: skip
+        lines.append(f"| **{title}** | | | | | | | |")
+        lines += [_line(row) for row in found[key]]
     first = found["i"]
     lines += [
         "",
@@ -221,6 +220,15 @@ def markdown(found: Result) -> str:
         lines.append(f"Teacher tokens of ours over the naive pipeline's, at the score of that on {count} questions: "
                      f"{_or_never(each['ratio'])} ({low} to {high}).")  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _line(row: Result) -> str:
+    tokens = f"; {row['teacher_tokens']:,} teacher tokens" if "teacher_tokens" in row else ""
+    tokens += f" and {row['student_tokens']:,} of the student" if row.get("student_tokens") else ""
+    inside, outside = _interval(row["in_change"]), _interval(row["out_change"])
+    cells = [row["label"] + tokens, row["examples"], row["steps"], f"{row['in']:.3f}", row["against"], inside,
+             f"{row['out']:.3f}", outside]  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _interval(change: Sequence[float]) -> str:
