@@ -1,12 +1,14 @@
 """Curation at size: `python -m jobs.bench.curate`.
 
 Farthest-P over eight traces of 16k tokens per prompt, against RapidFuzz on all pairs (same picks); 100,000 prompts x 8 short
-rollouts through the whole curation, from files to files; and the student's reading (RSR), in tokens per second.
+rollouts through the whole curation, from files to files, with an object store that is smaller than they are; and the
+student's reading (RSR), in tokens per second.
 """
 
 import argparse
 import json
 import random
+import re
 import resource
 import tempfile
 import time
@@ -17,6 +19,9 @@ from ded_ray.recipe import Curate, Diversity, Questions
 from ded_ray.records import Group, Problem, Rollout, schema_of, to_table
 
 TRACES, VOCABULARY = 8, 150_000
+
+STORE_MB = 80
+"""Ray's object store: about as small as it can be."""
 
 
 def traces(num_tokens: int, share: float, rng: random.Random) -> list[list[int]]:
@@ -75,7 +80,7 @@ def whole(num_prompts: int) -> dict[str, float]:
 
     from ded_ray.curate.plan import curate
     from ded_ray.curate.questions import choose_questions
-    from ded_ray.machine import start_ray
+    from ded_ray.machine import peak_memory, quieten
     from ded_ray.tiny.styles import careful
 
     rng = random.Random(0)
@@ -89,7 +94,8 @@ def whole(num_prompts: int) -> dict[str, float]:
     started = time.perf_counter()
     choose_questions(problems, {"held_out": problems[:500]}, Questions())
     questions_s = time.perf_counter() - started
-    start_ray(num_cpus=8)
+    ray.init("local", num_cpus=8, object_store_memory=STORE_MB << 20, include_dashboard=False, log_to_driver=False)
+    quieten()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "groups").mkdir()
@@ -98,9 +104,11 @@ def whole(num_prompts: int) -> dict[str, float]:
             pq.write_table(to_table(rows, Group), folder / "groups" / f"{start:09}.parquet", row_group_size=1000)
         problems.clear()
         before, started = peak_mb(), time.perf_counter()
-        curated = curate(ray.data.read_parquet(str(folder / "groups")), Curate(), "tiny/student", 0)
-        curated.write_parquet(str(folder / "curated"))
+        with peak_memory() as memory:
+            curated = curate(ray.data.read_parquet(str(folder / "groups")), Curate(), "tiny/student", 0)
+            curated.write_parquet(str(folder / "curated"))
         seconds = time.perf_counter() - started
+        size = sum(batch.nbytes for batch in pads.dataset(folder / "groups", format="parquet").to_batches())
         found = pads.dataset(folder / "curated", schema=schema_of(Group), format="parquet").count_rows()
         if found != num_prompts:
             raise RuntimeError(f"{found} groups")
@@ -109,7 +117,19 @@ def whole(num_prompts: int) -> dict[str, float]:
         "rollouts_per_s": round(num_prompts * TRACES / seconds),
         "driver_mb_before": before,  # with what made the prompts and answers
         "driver_peak_mb": peak_mb(),
+        "all_peak_mb": round(memory.peak_bytes / 1e6),
+        "data_mb": round(size / 1e6),
+        "store_mb": STORE_MB,
+        "spilled_mb": spilled_mb(),
     }
+
+
+def spilled_mb() -> float:
+    """What Ray has moved from its object store to disk so far."""
+    from ray._private.internal_api import memory_summary
+
+    found = re.search(r"Spilled (\d+) MiB", memory_summary(stats_only=True))
+    return int(found[1]) if found else 0
 
 
 def peak_mb() -> int:

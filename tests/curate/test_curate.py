@@ -104,3 +104,26 @@ def test_wrong_answers_can_be_kept_at_their_low_weight():
     examples = examples_of(curate_group(group("cwww"), knobs, encode))
     assert len(examples) == 4
     assert examples[0].weight > 1 > examples[1].weight > 0
+
+
+def test_what_cannot_be_trained_on_is_dropped_before_the_most_diverse_are_picked():
+    texts = ["short", "a" * 40, "other", "b" * 39]
+    g = curate_group(group("cccc", texts), Curate(diversity=Diversity(num_kept=2)), encode, room=20)
+    assert dropped(g) == [None, "too_long", None, "too_long"]
+
+
+@pytest.mark.parametrize(("statuses", "num_kept"), [("cccccccw", 4), ("ccccccww", 4), ("cwwwwwww", 4), ("cccwwwww", None)])
+def test_what_is_pushed_away_weighs_less_than_what_is_learnt_whatever_was_picked(statuses, num_kept):
+    knobs = Curate(weights=Weights(map="signed", alpha=0.8), quality=Quality(keep_wrong=True),
+                   diversity=Diversity(num_kept=num_kept))  # fmt: skip
+    kept = [e.weight for e in examples_of(curate_group(group(statuses), knobs, encode))]
+    learnt, pushed = sum(w for w in kept if w > 0), -sum(w for w in kept if w < 0)
+    assert 0 < pushed <= 0.8 * learnt + 1e-9
+
+
+def test_nothing_is_pushed_away_where_nothing_is_learnt():
+    texts = ["<think>unpaired", "x", "y"]
+    knobs = Curate(weights=Weights(map="signed"), quality=Quality(keep_wrong=True))
+    g = curate_group(group("cww", texts), knobs, encode)
+    assert dropped(g) == ["think_unpaired", "no_weight", "no_weight"]
+    assert examples_of(g) == []

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from ded_ray.curate.quality import RULES
@@ -12,11 +13,11 @@ from ded_ray.evaluate.scores import score
 from ded_ray.knobs import BadInput
 from ded_ray.recipe_file import load_recipe
 from ded_ray.records import Group, Problem, Rollout, to_table, write_part
-from ded_ray.report.corpus import corpus_of, spread
+from ded_ray.report.corpus import corpus_of, costs, spread, teacher_choice
 from ded_ray.report.life import REASONS, life_of, told
 from ded_ray.report.page import write_report
 from ded_ray.report.side_by_side import show_samples
-from ded_ray.report.terminal import show_life, show_run
+from ded_ray.report.terminal import cell, show_life, show_run
 from ded_ray.run import Run
 
 CURATE = Path(__file__).parents[2] / "ded_ray" / "curate"
@@ -89,7 +90,11 @@ CHOICE = {
 
 
 def test_the_choice_of_a_teacher_is_a_table_and_three_plots(tmp_path):
-    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    recipe = load_recipe(QUICKSTART)
+    [who] = recipe.teachers.candidates
+    candidates = tuple(who.model_copy(update={"model": row["model"]}) for row in CHOICE["rows"])
+    compared = recipe.teachers.model_copy(update={"candidates": candidates})
+    run = Run.create(tmp_path / "run", recipe.model_copy(update={"teachers": compared}))
     (run.folder / "teachers.json").write_text(json.dumps(CHOICE))
     page = write_report(run).read_text()
     assert '<th class="n">b (chosen)</th>' in page
@@ -134,12 +139,14 @@ def test_right_and_wrong_stand_side_by_side(tmp_path, capsys):
     stage = run.stage("curated", [])
     stage.begin()
     mixed = answers("right [red]", "other", kept=1)
+    mixed.answer = "[/b] [1, 2]"
     mixed.rollouts[1].status, mixed.rollouts[1].dropped_because = "wrong", "wrong"
     write_part(stage.folder, to_table([mixed], Group))
     stage.seal("rollouts", 2, Counter(wrong=1), 1)
     show_samples(run, 1)
     shown = capsys.readouterr().out
     assert "[red]" in shown
+    assert "reference [/b] [1, 2]" in shown
     assert "<|end|>" in shown
     assert "00ff/0" in shown
     assert "dropped: wrong" in shown
@@ -147,5 +154,47 @@ def test_right_and_wrong_stand_side_by_side(tmp_path, capsys):
 
 def test_every_reason_to_drop_has_a_sentence():
     rules = {rule.NAME for rule in RULES}
-    written = set(re.findall(r'(?:dropped_because =|return) "(\w+)"', "".join(p.read_text() for p in CURATE.rglob("*.py"))))
-    assert rules | (written - {"LATIN"}) <= REASONS.keys()
+    written = set(re.findall(r'(?:dropped_because =|return) "([a-z_]+)"', "".join(p.read_text() for p in CURATE.rglob("*.py"))))
+    assert rules | written <= REASONS.keys()
+    assert {"near_duplicate", "too_long", "no_weight"} <= written
+
+
+def test_a_folder_that_an_earlier_recipe_left_is_not_shown(tmp_path):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    for stage, kept in (("mixed", 0), ("curated", 2)):
+        (run.folder / stage).mkdir()
+        write_part(run.folder / stage, to_table([answers("a b", "c d", kept=kept)], Group))
+    (run.folder / "teachers.json").write_text(json.dumps(CHOICE))
+    assert corpus_of(run).weights.tolist() == [1.0, 1.0]
+    assert dict(told(life_of(run, "00ff/0")))["weight"] == "1 of its loss"
+    assert teacher_choice(run) is None, "its candidates are others"
+    run.write_ledger_line({"stage": "mixed"})
+    run.forget("mixed")
+    assert run.ledger() == []
+    assert not (run.folder / "mixed").exists()
+
+
+def test_why_a_question_went_to_no_teacher_is_explained(tmp_path):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    for stage in ("student_verdicts", "questions"):
+        (run.folder / stage).mkdir()
+    write_part(run.folder / "student_verdicts", to_table([answers("a", "b", kept=0)], Group))
+    problem = Problem(problem_id="p", prompt="q", answer="a", student_pass_rate=1.0, dropped_because="student_pass_rate")
+    pq.write_table(to_table([problem], Problem), run.folder / "questions" / "problems.parquet")
+    lines = dict(told(life_of(run, "00ff/0")))
+    assert lines["question dropped"].startswith("student_pass_rate: the student answers it often enough already")
+
+
+def test_costs_that_nobody_counted_are_unknown():
+    ledger = [
+        {"stage": "teacher_rollouts", "num_tokens": 0, "seconds": 8.0},
+        {"stage": "curated", "effective_examples": 900.0},
+        {"stage": "mixed", "effective_examples": 9.5},
+        {"stage": "checkpoint", "rows_kept": 10},
+    ]
+    first, *others = costs(ledger, "mixed")
+    assert first == "teacher tokens for each of 10 trained examples: unknown; seconds of answering: 0.80"
+    assert others == ["their weights are worth 10 equal ones (effective sample size)"]
+    assert costs([ledger[0] | {"num_tokens": 1000}, ledger[3]], "curated")[0].startswith("teacher tokens for each of 10 "
+                                                                                       "trained examples: 100;")  # fmt: skip
+    assert [cell(value) for value in (None, 0.0, 0.00041, 0.5, 1543.21)] == ["-", "0.000", "0.00041", "0.500", "1543.2"]
