@@ -78,7 +78,10 @@ def test_what_is_compared_differs_in_one_thing(worlds):
         naive, ours = names[f"naive-{n}"], names[f"ours-{n}"]
         assert len(naive.examples) == n * 8
         assert len(ours.examples) < len(naive.examples)
-        assert ours.num_steps == naive.num_steps == QUICK.epochs * n * 8 // 16
+        assert naive.num_steps == QUICK.epochs * n * 8 // 16
+        assert ours.num_steps == QUICK.epochs * -(-len(ours.examples) // 16)
+        assert names[f"ours-long-{n}"].examples == ours.examples
+        assert names[f"ours-long-{n}"].num_steps == naive.num_steps
     assert len({names[f"smoke-{model}"].num_steps for model in ("careful", "terse", "rambling", "student")}) == 1
     assert len({len(names[f"right-hard-{rule}"].examples) for rule in ("farthest", "random", "lowest_rsr")}) == 1
     long = names["right-hard-long"]

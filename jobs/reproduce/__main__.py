@@ -68,16 +68,16 @@ def all_done(what: str, work: Callable[..., None], each: Sequence[tuple[Any, ...
 
 
 def report(worlds: list[World], out: Path) -> None:
-    from jobs.reproduce.tables import Results, compared, markdown, smoke, tokens_to_reach
+    from jobs.reproduce.tables import BUDGETS, Results, compared, markdown, smoke, tokens_to_reach
 
     results = Results(worlds)
-    reached = tokens_to_reach(results)
+    reached = {kind: tokens_to_reach(results, kind) for kind in BUDGETS if kind != "naive"}
     found = {"i": smoke(results), **compared(results), "tokens_to_reach": reached, "seeds": len(worlds)}
     (out / "results.json").write_text(json.dumps(found, indent=1))
     (out / "table.md").write_text(markdown(found))
     figure(found, out / "figure.png")
     print(markdown(found))
-    print(json.dumps({"median_token_ratio": reached["median"], "out": str(out)}))
+    print(json.dumps({"median_token_ratio": reached["ours"]["median"], "out": str(out)}))
 
 
 def figure(found: dict[str, Any], path: Path) -> None:
@@ -88,7 +88,9 @@ def figure(found: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    drawing, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+    from jobs.reproduce.tables import BUDGETS
+
+    drawing, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 
     def draw(axes: Any, rows: list[dict[str, Any]], across: str, key: str, label: str) -> None:
         mean, low, high = zip(*[row[f"{key}_change"] for row in rows], strict=True)
@@ -96,14 +98,15 @@ def figure(found: dict[str, Any], path: Path) -> None:
         heights = [row[key] for row in rows]
         axes.errorbar([row[across] for row in rows], heights, yerr=[below, above], marker="o", capsize=3, label=label)
 
-    for kind in ("naive", "ours"):
-        draw(left, [row for row in found["vi"] if row["name"].startswith(kind)], "teacher_tokens", "in", kind)
+    for kind, label in BUDGETS.items():
+        rows = [row for row in found["vi"] if row["name"].rsplit("-", 1)[0] == kind]
+        draw(left, rows, "teacher_tokens", "in", label)
     left.set(xscale="log", xlabel="teacher tokens", ylabel="in-domain pass@1", title="(vi) tokens to a score")
     for key, label in (("in", "in-domain"), ("out", "out-of-domain")):
         draw(right, found["base"] + found["iv"], "examples", key, label)
     right.set(xlabel="examples", ylabel="pass@1", title="(iv) corpus size")
     for axes in (left, right):
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18))
         axes.spines[["top", "right"]].set_visible(False)
     drawing.tight_layout()
     drawing.savefig(path, dpi=120)

@@ -133,15 +133,15 @@ def trajectories(world: World, encode: Encode) -> Lessons:
 
 
 def budgets(world: World, encode: Encode) -> Lessons:
-    """(vi) The naive pipeline against ours, on ever more questions. Ours is taught for as many steps as the naive one on as
-    many questions: what is compared is what the teacher costs, not how long the student trains."""
+    """(vi) The naive pipeline against ours, on ever more questions: for as many epochs, and for as many steps, which are
+    many more epochs over the few examples of ours."""
     found: Lessons = {}
-    groups = world.answers(TEACHER)
+    groups, relu, four = world.answers(TEACHER), Weights(map="relu"), Diversity(num_kept=4)
     for n in sizes(world):
-        naive = lesson(groups[:n], encode, world, quality=WRONG_TOO)
-        knobs = {"weights": Weights(map="relu"), "diversity": Diversity(num_kept=4)}
-        ours = lesson(adaptive(hard(groups[:n], world)), encode, world, naive.num_steps, **knobs)
-        found |= {f"naive-{n}": naive, f"ours-{n}": ours}
+        naive, asked = lesson(groups[:n], encode, world, quality=WRONG_TOO), adaptive(hard(groups[:n], world))
+        found[f"naive-{n}"] = naive
+        found[f"ours-{n}"] = lesson(asked, encode, world, weights=relu, diversity=four)
+        found[f"ours-long-{n}"] = lesson(asked, encode, world, naive.num_steps, weights=relu, diversity=four)
     return found
 
 
@@ -159,14 +159,14 @@ def teacher_tokens(world: World, name: str) -> int:
     """What the teacher generated for a corpus of (vi), kept or not."""
     kind, count = name.rsplit("-", 1)
     groups = world.answers(TEACHER)[: int(count)]
-    asked = adaptive(hard(groups, world)) if kind == "ours" else groups
+    asked = groups if kind == "naive" else adaptive(hard(groups, world))
     return sum(rollout.num_tokens for group in asked for rollout in group.rollouts)
 
 
 def student_tokens(world: World, name: str) -> int:
     """What the student generated before: ours asks it first."""
     kind, count = name.rsplit("-", 1)
-    groups = world.answers(STUDENT)[: int(count)] if kind == "ours" else []
+    groups = [] if kind == "naive" else world.answers(STUDENT)[: int(count)]
     return sum(rollout.num_tokens for group in groups for rollout in group.rollouts)
 
 

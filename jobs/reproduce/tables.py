@@ -12,6 +12,7 @@ from jobs.reproduce.experiments import TEACHER, sizes, student_tokens, teacher_t
 from jobs.reproduce.world import OUT_OF_DOMAIN, TEACHERS, World
 
 RESAMPLES = 2000
+BUDGETS = {"naive": "naive", "ours": "ours", "ours-long": "ours for as many steps as naive"}
 Result = dict[str, Any]
 
 
@@ -71,10 +72,10 @@ def compared(results: Results) -> dict[str, list[Result]]:
         "iii": [("one-each", "1 each, unfiltered"), ("right", "+Right"), ("right-hard", "+Right-Hard"),
                 ("right-hard-farthest", "+Right-Hard-Diverse (farthest 4)"), ("right-hard-random", "control: random 4"),
                 ("right-hard-lowest_rsr", "control: lowest-RSR 4"),
-                ("right-hard-long", "control: +Right-Hard, as many steps")],
+                ("right-hard-long", "control: random 1, as many steps")],
         "iv": [(f"questions-{n}", f"{n} questions x 4") for n in sizes(worlds[0])],
         "v": [(f"trajectories-{n}", f"{n} per hard question") for n in (1, 2, 4, 8)],
-        "vi": [(f"{kind}-{n}", f"{kind}, {n} questions") for n in sizes(worlds[0]) for kind in ("naive", "ours")],
+        "vi": [(f"{kind}-{n}", f"{label}, {n} questions") for n in sizes(worlds[0]) for kind, label in BUDGETS.items()],
     }  # fmt: skip
     baselines = {"ii": "all-unweighted", "iii": "right-hard-random", "iv": "base", "v": "trajectories-1", "vi": "base"}
     found = {key: [results.row(name, baselines[key], label) for name, label in of] for key, of in rows.items()}
@@ -135,15 +136,15 @@ def spearman(mine: np.ndarray, truth: Sequence[float]) -> float:
     return float(spearmanr(mine, truth).statistic)
 
 
-def tokens_to_reach(results: Results) -> Result:
-    """(vi): teacher tokens that ours needs to score what the naive pipeline does, over what that needs, for its score on
-    each number of questions; all seeds together, with an interval drawn as in `interval`. None: ours never reaches it.
+def tokens_to_reach(results: Results, kind: str = "ours") -> Result:
+    """(vi): teacher tokens that ours (of the kind) needs to score what the naive pipeline does, over what that needs, for
+    its score on each number of questions; all seeds together, with an interval drawn as in `interval`. None: never reached.
 
     More tokens cannot be worth less: both curves are made non-decreasing (isotonic regression) first, so that one lucky
     student on the way counts for nothing. Where the smallest corpus of ours scores as much already, its tokens count: the
     ratio is at most that. The student's own answers, which ours begins with, are not counted.
     """
-    counts, kinds = sizes(results.worlds[0]), ("naive", "ours")
+    counts, kinds = sizes(results.worlds[0]), ("naive", kind)
     rates_NSP = {k: np.array([[results.rates(f"{k}-{n}", w) for w in results.worlds] for n in counts]) for k in kinds}
     tokens_NS = {k: np.array([[teacher_tokens(w, f"{k}-{n}") for w in results.worlds] for n in counts]) for k in kinds}
 
@@ -193,12 +194,13 @@ def markdown(found: Result) -> str:
               "iii": "(iii) DED's Table 3, with controls", "iv": "(iv) corpus size",
               "v": "(v) trajectories per question", "vi": "(vi) budgets"}  # fmt: skip
     lines = [
-        "| experiment | examples | steps | in-domain | against | difference | out-of-domain | difference |",
-        "|---|---|---|---|---|---|---|---|",
+        "| experiment | examples | steps | in-domain | difference | out-of-domain | difference |",
+        "|---|---|---|---|---|---|---|",
         *[_line(row) for row in found["base"]],
     ]
     for key, title in titles.items():
-        lines.append(f"| **{title}** | | | | | | | |")
+        [compared_with] = {row["label"] for row in found[key] + found["base"] if row["name"] == found[key][0]["against"]}
+        lines.append(f"| **{title}; differences to: {compared_with}** | | | | | | |")
         lines += [_line(row) for row in found[key]]
     first = found["i"]
     lines += [
@@ -215,10 +217,16 @@ def markdown(found: Result) -> str:
     told = ", ".join(f"{key} {value:+.2f}" for key, value in first["spearman_with_truth"].items())
     best = ", ".join(f"{key} {value} of {first['seeds']}" for key, value in first["picks_the_best"].items())
     lines += ["", f"Spearman with the truth, mean over seeds: {told}. Picks the best teacher: {best}."]
-    for count, each in found["tokens_to_reach"]["by_questions"].items():
-        low, high = (_or_never(value) for value in each["ci95"])
-        lines.append(f"Teacher tokens of ours over the naive pipeline's, at the score of that on {count} questions: "
-                     f"{_or_never(each['ratio'])} ({low} to {high}).")  # fmt: skip
+    lines += [
+        "",
+        "| (vi) teacher tokens over those of naive, at the score of naive on | "
+        + " | ".join(list(BUDGETS.values())[1:])
+        + " |",
+        "|---|---|---|",
+    ]
+    for count in found["tokens_to_reach"]["ours"]["by_questions"]:
+        ratios = (_ratio(found["tokens_to_reach"][kind]["by_questions"][count]) for kind in list(BUDGETS)[1:])
+        lines.append(f"| {count} questions | {' | '.join(ratios)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -226,7 +234,7 @@ def _line(row: Result) -> str:
     tokens = f"; {row['teacher_tokens']:,} teacher tokens" if "teacher_tokens" in row else ""
     tokens += f" and {row['student_tokens']:,} of the student" if row.get("student_tokens") else ""
     inside, outside = _interval(row["in_change"]), _interval(row["out_change"])
-    cells = [row["label"] + tokens, row["examples"], row["steps"], f"{row['in']:.3f}", row["against"], inside,
+    cells = [row["label"] + tokens, row["examples"], row["steps"], f"{row['in']:.3f}", inside,
              f"{row['out']:.3f}", outside]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 
@@ -235,5 +243,6 @@ def _interval(change: Sequence[float]) -> str:
     return f"{change[0]:+.3f} ({change[1]:+.3f} to {change[2]:+.3f})"
 
 
-def _or_never(value: float | None) -> str:
-    return "never reached" if value is None else f"{value:.2f}"
+def _ratio(found: Result) -> str:
+    ratio, low, high = ("never" if value is None else f"{value:.2f}" for value in (found["ratio"], *found["ci95"]))
+    return ratio if ratio == low == high else f"{ratio} ({low} to {high})"
