@@ -100,8 +100,8 @@ class Curate(Knobs):
     SPEED = frozenset({"workers"})
 
     workers: Workers = 1
-    """Actors that curate, half a CPU each. One keeps up with short answers; distances between traces of 16k tokens take half
-    a second per question: [1, 8] on a cluster."""
+    """Actors that curate, half a CPU each. One does a thousand groups of 8 short answers per second, or ten of 16k
+    tokens each, whose distances take long: [1, 8] on a cluster."""
     questions: Questions = Questions()
     compress: Compress = Compress()
     quality: Quality = Quality()
