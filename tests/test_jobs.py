@@ -95,6 +95,7 @@ def test_the_gpu_recipe_can_be_planned(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_chaos_in_short():
     """One engine, one driver and one machine are killed; see the benchmark for twenty."""
     command = [sys.executable, "-m", "jobs.bench.chaos", "--kills=3", "--problems=250"]

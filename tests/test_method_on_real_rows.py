@@ -45,6 +45,7 @@ def run(ray_cluster, tmp_path_factory):
         "teacher": {"model": "real", "engine": {"kind": "replay", "path": rollouts}, "sampling": {"num_rollouts": 4}},
         "curate": {"mix": {"word problems": 20, "competition": 5}, "diversity": {"num_kept": 2, "over": "words"},
                    "weights": {"advantage": "leave_one_out", "map": "clip"}},
+        "train": {"max_length": 100_000},
         "evaluate": {"benchmarks": [{"name": "seen", "domain": "out", "problems": {
             "kind": "file", "path": write(folder / "seen.jsonl", gsm8k[:1]), "prompt_column": "prompt"}}]},
     }  # fmt: skip

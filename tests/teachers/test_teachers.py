@@ -168,7 +168,11 @@ def test_a_teacher_is_chosen_and_the_run_goes_on_with_it(ray_cluster, tmp_path):
 
 
 def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
-    (tmp_path / "r.yaml").write_text(yaml.safe_dump(CANDIDATES))
+    scripted = [
+        {"model": name, "engine": {"kind": "scripted", "error_rate": rate}} for name, rate in (("a", 0.5), ("b", 0.0))
+    ]
+    recipe = CANDIDATES | {"teachers": CANDIDATES["teachers"] | {"candidates": scripted}}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
     run_cli("teachers", tmp_path / "r.yaml", "--out", tmp_path / "run", "--set", "teachers.proxy=rsr", address=ray_cluster)
     found = json.loads((tmp_path / "run" / "teachers.json").read_text())
     assert found["rows"][found["winner"]]["rsr"] == min(each["rsr"] for each in found["rows"])
