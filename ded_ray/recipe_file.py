@@ -54,6 +54,8 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise BadInput(f"--set {override}: write it as a.b=value")
     *parents, last = key.split(".")
+    if parents == ["teachers"] and isinstance(raw.get("teachers"), list) and not last.isdecimal():
+        raw["teachers"] = {"candidates": raw["teachers"]}  # what the list is short for has knobs of its own
     node: Any = raw
     try:
         value = yaml.safe_load(text)

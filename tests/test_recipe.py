@@ -30,6 +30,16 @@ def test_a_resolved_recipe_loads_as_the_same_recipe(tmp_path):
     assert load_recipe(tmp_path / "r.yaml") == recipe
 
 
+def test_a_list_of_teachers_can_be_given_the_knobs_of_what_it_is_short_for(tmp_path):
+    recipe = yaml.safe_load(QUICKSTART.read_text())
+    recipe["teachers"] = [{"model": "tiny/careful"}, {"model": "tiny/terse"}]
+    recipe["teacher"] = "auto"
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    loaded = load_recipe(tmp_path / "r.yaml", ["teachers.1.model=tiny/rambling", "teachers.proxy=rsr"])
+    assert (loaded.teachers.proxy, loaded.teachers.choose) == ("rsr", True)
+    assert [who.model for who in loaded.teachers.candidates] == ["tiny/careful", "tiny/rambling"]
+
+
 def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
     text = "name: n\nproblems: {kind: file, path: data/p.jsonl}\nstudent: {model: m}\nteacher: {model: t}\n"
     (tmp_path / "r.yaml").write_text(text)
