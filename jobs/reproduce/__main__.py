@@ -77,7 +77,8 @@ def report(worlds: list[World], out: Path) -> None:
     (out / "table.md").write_text(markdown(found))
     figure(found, out / "figure.png")
     print(markdown(found))
-    print(json.dumps({"median_token_ratio": reached["ours"]["median"], "out": str(out)}))
+    medians = {kind: of["median"] for kind, of in reached.items()}
+    print(json.dumps({"median_token_ratio": medians, "out": str(out)}))
 
 
 def figure(found: dict[str, Any], path: Path) -> None:
