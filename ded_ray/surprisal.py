@@ -7,7 +7,6 @@ but by tokens that it had thought of itself.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -137,7 +136,3 @@ class Reader:
             states = self._model(torch.tensor([ids], device=self._device), output_hidden_states=True).hidden_states[1:]
             rows.append(torch.stack([state[0].float().mean(0) for state in states]).cpu())
         return torch.stack(rows, dim=1)
-
-
-def mean_surprisal(surprises: Sequence[Surprise]) -> float:
-    return fmean(each.mean_surprisal for each in surprises)
