@@ -1,13 +1,14 @@
 """Which questions are asked: duplicates, near duplicates, and what a benchmark gives away."""
 
 import json
+from collections import Counter
 
 import pytest
 from conftest import shared
 
 from ded_ray.curate import contamination, duplicates
 from ded_ray.curate.questions import choose_questions
-from ded_ray.curate.wording import words
+from ded_ray.curate.wording import runs, words
 from ded_ray.recipe import Questions
 from ded_ray.records import Problem
 
@@ -105,3 +106,21 @@ def test_texts_without_spaces_are_compared_by_their_characters():
     assert reasons([question, question.rstrip("\uff1f")], [])[0] == [None, "duplicate_prompt"]
     assert words("5 \N{MINUS SIGN} 3") == words("5-3")
     assert words("caf\u0065\u0301") == words("caf\u00e9")
+
+
+def test_real_questions_that_are_asked_twice_or_nearly_so():
+    def asked(name, column, **knobs):
+        rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]
+        found = problems(*[row[column] for row in rows])
+        choose_questions(found, {}, Questions(**knobs))
+        return found, Counter(problem.dropped_because for problem in found)
+
+    _, counts = asked("mmlu_stem_test.jsonl", "question")  # without its choices, which often make the difference
+    assert 0 < counts["duplicate_prompt"] < 100
+    assert asked("gsm8k_train.jsonl", "question", near_duplicate=None)[1] == {None: 7473}
+    found, counts = asked("gsm8k_train.jsonl", "question", near_duplicate=0.5)
+    assert 0 < counts["near_duplicate"] < 200
+    for problem in [problem for problem in found if problem.dropped_because][:20]:
+        said = set(runs(words(problem.prompt), 5))
+        kept = (set(runs(words(other.prompt), 5)) for other in found if other.dropped_because is None)
+        assert max(len(said & other) / len(said | other) for other in kept) >= 0.5, "its like was kept"

@@ -13,6 +13,7 @@ from ded_ray.curate.rules import loops
 from ded_ray.curate.rules.answer import Answer
 from ded_ray.recipe import Curate, Diversity, Quality, Weights
 from ded_ray.records import Group, Problem, Rollout
+from ded_ray.surprisal import Reader
 
 
 def rows(name):
@@ -74,3 +75,15 @@ def test_real_groups_get_weights_that_favour_what_is_right(kind):
             if kind == "softmax":
                 assert sum(right) + sum(wrong) == pytest.approx(len(curated.rollouts))
     assert mixed > 100
+
+
+def test_the_lowest_rank_surprisal_ratio_of_real_answers_is_kept():
+    reader = Reader("tiny/student")
+    mixed = [group for group in groups() if sum(r.status == "correct" for r in group.rollouts) >= 3][:6]
+    knobs = Curate(diversity=Diversity(num_kept=1, pick="lowest_rsr"))
+    for group in mixed:
+        surprises = reader.surprises([(group.prompt, rollout.completion) for rollout in group.rollouts])
+        for rollout, surprise in zip(group.rollouts, surprises, strict=True):
+            rollout.rsr = surprise.rsr
+        [kept] = examples_of(curate_group(group, knobs, lambda text: text.split()))
+        assert group.rollouts[kept.index].rsr == min(r.rsr for r in group.rollouts if r.status == "correct")
