@@ -136,6 +136,12 @@ def test_tokens_to_an_equal_score_over_those_of_the_naive_pipeline(worlds):
     assert found["by_questions"]["48"]["ci95"][0] <= found["by_questions"]["48"]["ratio"]
 
 
+def test_one_lucky_student_on_the_way_saves_no_tokens(worlds):
+    for world in worlds:
+        scored(world, lambda name: 0.95 if name == "ours-6" else 0.3 if name.startswith("ours") else 0.8)
+    assert tokens_to_reach(Results(worlds))["median"] is None
+
+
 def test_a_student_is_taught_and_measured_once(tmp_path):
     world = World(tmp_path, 0, Size(seeds=1, questions=4, held_out=4, out_of_domain=2, samples=1, epochs=1))
     [problem, *_] = world.questions

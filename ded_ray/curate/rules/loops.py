@@ -53,13 +53,13 @@ def longest_loop(words: list[str]) -> int:
 
 
 def _periods(words: list[str]) -> list[int]:
-    """From a run of words to where it last stood, and to where it stood before that: a loop may say a thing twice."""
-    seen_at: dict[tuple[str, ...], tuple[int, int]] = {}
+    """From a run of words to where it last stood. (A loop may say one thing twice, but hardly all of it.)"""
+    last_at: dict[tuple[str, ...], int] = {}
     found: Counter[int] = Counter()
     for i, run in enumerate(zip(*(islice(words, j, None) for j in range(RUN)), strict=False)):
-        last, before = seen_at.get(run, (i, i))
-        found.update({i - last, i - before} - {0})
-        seen_at[run] = (i, last)
+        if run in last_at:
+            found[i - last_at[run]] += 1
+        last_at[run] = i
     return [period for period, _ in found.most_common(MOST_PERIODS)]
 
 
