@@ -16,8 +16,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
-
 OutFolder = Annotated[Path, typer.Option("--out", help="The run's folder. Made if new; finished if interrupted.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
@@ -29,7 +27,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Bad input: one line, exit code 2. A stop or an interruption: one line, 1. A failure: its traceback, exit code 1."""
-    from ded_ray.knobs import BadInput, Stopped
+    from ded_ray.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, Stopped
 
     try:
         yield
@@ -71,20 +69,16 @@ def run(
 
 def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: bool) -> None:
     with plain_errors():
-        from ded_ray.recipe_file import load_recipe
+        from ded_ray.pipeline import plan_pipeline, run_pipeline
+        from ded_ray.recipe.load import load_recipe
+        from ded_ray.report.terminal import show_plan, show_run
 
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
-            from ded_ray.inputs import read_inputs
-            from ded_ray.report.terminal import show_plan
-
-            inputs = read_inputs(recipe)
-            show_plan(recipe, inputs.problems, inputs.benchmarks, inputs.first_look)
+            plan = plan_pipeline(recipe)
+            show_plan(recipe.name, plan.rows, plan.prompt_preview)
             return
-        from ded_ray.pipeline import run_pipeline
-        from ded_ray.report.terminal import show_run
-
-        finished, machine = _watched(lambda: run_pipeline(recipe, out))
+        finished, machine = _measured(lambda: run_pipeline(recipe, out))
         if not finished.num_stages_made:
             typer.echo(f"{out}: already done with this recipe; nothing to do. See {out / 'report.html'}")
             return
@@ -93,11 +87,11 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
         typer.echo(f"report: {finished.folder / 'report.html'}")
 
 
-def _watched(work: Callable[[], Any]) -> tuple[Any, str]:
+def _measured(work: Callable[[], Any]) -> tuple[Any, str]:
     """The result of some work, and one line that says how long it took and how much memory."""
     import time
 
-    from ded_ray.machine import peak_memory
+    from ded_ray.runtime.memory import peak_memory
 
     started = time.monotonic()
     with peak_memory() as memory:
@@ -117,23 +111,13 @@ def teachers(
     recipe goes on from here, and with `teacher: auto` only the winner answers the rest.
     """
     with plain_errors():
-        from ded_ray import pipeline
-        from ded_ray.inputs import check_comparable, read_inputs
-        from ded_ray.recipe_file import load_recipe
+        from ded_ray.pipeline import choose_teacher
+        from ded_ray.recipe.load import load_recipe
         from ded_ray.report.terminal import show_teachers
-        from ded_ray.run import Run
-        from ded_ray.smoke import smoke_test
 
         loaded = load_recipe(recipe, overrides)
-        check_comparable(loaded)
-        inputs = read_inputs(loaded)
-
-        def choose() -> dict[str, Any]:
-            run = Run.create(out, loaded)
-            return smoke_test(run, inputs, pipeline.choose_problems(run, inputs))
-
-        found, machine = _watched(choose)
-        show_teachers(found)
+        choice, machine = _measured(lambda: choose_teacher(loaded, out))
+        show_teachers(choice)
         typer.echo(machine)
 
 
@@ -158,22 +142,11 @@ def grade(
     wrong, no_answer, truncated, and, for what could not be checked, timed_out, crashed, unverifiable.
     """
     with plain_errors():
-        from functools import partial
-
-        from ded_ray.recipe_file import grade_knobs
-        from ded_ray.sources.check import check_function
-
-        knobs = grade_knobs(verifier, overrides)
-        check_function(verifier, "--verifier")
-        from ded_ray.inputs import check_answers
-        from ded_ray.judging import judge_of
+        from ded_ray.recipe.load import grade_config
         from ded_ray.report.terminal import show_graded
-        from ded_ray.verify.grade import grade_file
+        from ded_ray.stages.grade import grade_file
 
-        if knobs.verify.judge is not None:
-            check_answers([], knobs.verify.judge, "verify.judge")
-        replies = out.with_name(f"{out.stem}.judge_rollouts")
-        show_graded(grade_file(file, out, knobs, label, partial(judge_of, knobs.verify, 0, replies)))
+        show_graded(grade_file(file, out, grade_config(verifier, overrides), label))
 
 
 @app.command()
@@ -185,52 +158,27 @@ def serve(
 ) -> None:
     """Serve a run's student behind an OpenAI-compatible API, until interrupted."""
     with plain_errors():
-        from ded_ray.run import Run
-
-        opened = Run.open(folder)
-        model = opened.finished_stage("checkpoint").folder / "model"
-        from ded_ray.machine import start_ray
-
-        start_ray()
         import contextlib
         import threading
 
-        from ded_ray.serve.app import served
+        from ded_ray.stages.serve import serve_student
 
-        knobs = opened.recipe.serve if port is None else opened.recipe.serve.model_copy(update={"port": port})
-        with contextlib.suppress(KeyboardInterrupt), served(str(model), "student", knobs) as url:
+        with contextlib.suppress(KeyboardInterrupt), serve_student(folder, port) as url:
             typer.echo(f"serving model 'student' at {url} (POST {url}/chat/completions); Ctrl-C stops it")
             threading.Event().wait()
 
 
 @app.command()
 def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
-    """Measure a run's base, student and teacher again, perhaps with other knobs (--set evaluate....).
+    """Measure a run's base, student and teacher again, also with other knobs (--set evaluate....).
 
-    Its student is taken as it is: nothing is trained again.
+    Its student is taken as it is: nothing is trained again. Samples that are there already are not asked for again.
     """
     with plain_errors():
-        import shutil
-
-        from ded_ray import pipeline
-        from ded_ray.inputs import read_inputs
-        from ded_ray.knobs import BadInput
-        from ded_ray.recipe_file import load_recipe
+        from ded_ray.pipeline import evaluate_again
         from ded_ray.report.terminal import show_run
-        from ded_ray.run import Run
-        from ded_ray.smoke import chosen_teachers
 
-        opened = Run.open(folder)
-        checkpoint = opened.finished_stage("checkpoint")
-        recipe = load_recipe(folder / "recipe.yaml", overrides)
-        if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
-            raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
-        inputs = read_inputs(recipe)
-        for old in folder.glob("evaluate_*"):
-            shutil.rmtree(old)
-        run = Run.create(folder, recipe)
-        pipeline.report(run, checkpoint, pipeline.evaluate(run, inputs, checkpoint, chosen_teachers(run)))
-        show_run(run)
+        show_run(evaluate_again(folder, overrides))
 
 
 @app.command()
@@ -247,13 +195,13 @@ def report(folder: RunFolder) -> None:
 def show(
     folder: RunFolder,
     samples: Annotated[
-        int, typer.Option(min=0, help="Show so many questions instead, right and wrong answers side by side.")
+        int, typer.Option(min=0, metavar="N", help="Show N questions instead, right and wrong answers side by side.")
     ] = 0,
 ) -> None:
     """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
     with plain_errors():
         if samples:
-            from ded_ray.report.side_by_side import show_samples
+            from ded_ray.report.samples import show_samples
             from ded_ray.run import Run
 
             show_samples(Run.open(folder), samples)
@@ -271,11 +219,11 @@ def explain(
 ) -> None:
     """Explain one rollout: its teacher and seed, its verdict and why, its advantage, distances and weight, or why not."""
     with plain_errors():
-        from ded_ray.report.life import life_of, told
-        from ded_ray.report.terminal import show_life
+        from ded_ray.report.explain import describe, history_of
+        from ded_ray.report.terminal import show_history
         from ded_ray.run import Run
 
-        show_life(rollout, told(life_of(Run.open(folder), rollout)))
+        show_history(rollout, describe(history_of(Run.open(folder), rollout)))
 
 
 def main() -> None:

@@ -3,25 +3,53 @@
 The unit of work is the group: one problem with all its rollouts in one row, because advantage, diversity and weight
 are relative to the group. The Arrow schemas are derived from these classes and given to every table that is written,
 so that a block whose column happens to be all None keeps its type.
+
+Letters for sizes, in names such as `labels_BT` and in comments, everywhere in this package:
+
+    P  problems                     B  sequences of a batch
+    G  rollouts of a group          T  tokens of a sequence
+    K  rollouts kept of a group     V  tokens of a vocabulary
+
+A real row, from `curated/` of the quickstart, cut down to two of its eight rollouts:
+
+    Group(group_id="0b6f3a5c1d2e4f70", problem_id="chain-11-5", prompt="Left to right, mod 10: 7+5*3-8", answer="8",
+          verifier="math", source="tiny/chain", choices=[], subject="", student_pass_rate=0.25, model="tiny/careful",
+          rollouts=[Rollout(index=0, completion="7+5=2 2*3=6 6-8=8 \\boxed{8}", num_tokens=31, finish_reason="stop",
+                            seed=98211, mean_logprob=-0.04, status="correct", extracted="8", reward=1.0,
+                            advantage=0.38, weight=1.17, pick_rank=0),
+                    Rollout(index=1, completion="7+5=2 2*3=6 6-8=2 \\boxed{2}", num_tokens=31, finish_reason="stop",
+                            seed=98212, mean_logprob=-0.31, status="wrong", extracted="2", reward=0.0,
+                            advantage=-2.65, weight=0.06, dropped_because="wrong")])
 """
 
 import dataclasses
 import hashlib
-import os
 import types
 import typing
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Status = Literal["correct", "wrong", "no_answer", "truncated", "timed_out", "crashed", "unverifiable"]
+Status = Literal[
+    "correct",  # the announced answer equals the reference, or the program passes every test
+    "wrong",  # an announced answer that does not
+    "no_answer",  # the completion ended and announces no answer
+    "truncated",  # the completion was cut off at the token limit: finish_reason is "length"
+    "timed_out",  # checking the answer took too long: no evidence against it
+    "crashed",  # the verifier's child died or failed on it: no evidence either
+    "unverifiable",  # nothing here can check it: the reference cannot be read, or no walls can be built for a program
+]
 CHECKED: frozenset[Status] = frozenset({"correct", "wrong", "no_answer", "truncated"})
 """Statuses that count in a group's statistics. The other three mean "could not check" and stay out of them."""
+
+FinishReason = Literal[
+    "stop",  # the model ended it
+    "length",  # the token limit ended it
+    "other",  # neither: the prompt was refused, or the endpoint names no reason that is known here
+]
 
 PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "verifier", "source", "choices", "subject", "student_pass_rate")
 """What a group repeats of its problem, so that no later step needs a join."""
@@ -50,7 +78,7 @@ class Problem(Record):
     problem_id: str
     prompt: str  # what the user asks, without chat template
     answer: str  # the reference, in the verifier's own form
-    verifier: str = "math"  # math | choice | code
+    verifier: str = "math"  # math | choice | code | MODULE:FUNCTION
     source: str = ""  # where it came from: a file's path, or tiny/FAMILY
     choices: list[str] = field(default_factory=list)  # choice only: the options, in the order that the prompt shows
     subject: str = ""  # what corpora are mixed by: `problems.subject` of the recipe
@@ -66,7 +94,7 @@ class Rollout(Record):
     index: int  # 0 ... G-1 within its group
     completion: str
     num_tokens: int  # generated tokens, the end token included; 0 where the engine does not know
-    finish_reason: Literal["stop", "length"]  # length: cut off at the token limit
+    finish_reason: FinishReason
     seed: int
     mean_logprob: float | None = None  # nats per generated token; None where the engine does not say
     # verify
@@ -118,9 +146,15 @@ class Group(Record):
         return [r for r in self.rollouts if r.status in CHECKED]
 
     @property
-    def settled(self) -> bool:
-        """Whether all that got a verdict are correct, or all are not; False when none did."""
-        return len({r.status == "correct" for r in self.checked}) == 1
+    def pass_rate(self) -> float | None:
+        """Correct over checked rollouts, in [0, 1]; None when no rollout could be checked."""
+        checked = self.checked
+        return sum(r.status == "correct" for r in checked) / len(checked) if checked else None
+
+    @property
+    def all_verdicts_agree(self) -> bool:
+        """Whether all checked rollouts are correct, or none is; False when no rollout could be checked."""
+        return self.pass_rate in {0.0, 1.0}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,6 +169,24 @@ class Example(Record):
     reward: float
     advantage: float
     weight: float
+
+
+def examples_of(group: Group) -> list[Example]:
+    """What is trained on: one example per kept rollout of a curated group."""
+    return [
+        Example(
+            problem_id=group.problem_id,
+            group_id=group.group_id,
+            index=rollout.index,
+            prompt=group.prompt,
+            completion=rollout.completion,
+            reward=rollout.reward or 0.0,
+            advantage=rollout.advantage or 0.0,
+            weight=rollout.weight or 0.0,
+        )
+        for rollout in group.rollouts
+        if rollout.dropped_because is None
+    ]
 
 
 def stable_hash(*parts: object) -> str:
@@ -170,23 +222,3 @@ def to_table(records: Sequence[Record] | Iterable[Record], record: type[Record])
     import pyarrow as pa
 
     return pa.Table.from_pylist([r.to_row() for r in records], schema=schema_of(record))
-
-
-def write_part(folder: Path, table: "pa.Table") -> Path:
-    """Save groups as one Parquet file named after their ids: writing them again replaces the file, never doubles a row."""
-    import pyarrow.parquet as pq
-
-    name = f"part-{stable_hash(*table['group_id'].to_pylist())}.parquet"
-    temporary = folder / f".{name}.{uuid.uuid4().hex}"
-    pq.write_table(table, temporary)
-    os.replace(temporary, folder / name)
-    return folder / name
-
-
-def read_records(path: Path, record: type[R]) -> Iterator[R]:
-    """All records of a Parquet file, or of a folder of them, in bounded memory."""
-    import pyarrow.dataset as pads
-
-    for batch in pads.dataset(path, schema=schema_of(record), format="parquet").to_batches():
-        for row in batch.to_pylist():
-            yield record.from_row(row)

@@ -6,7 +6,6 @@ what depends on it, and nothing else.
 """
 
 import json
-import os
 import shutil
 import time
 import uuid
@@ -18,20 +17,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ded_ray.knobs import BadInput
+from ded_ray.errors import BadInput
+from ded_ray.files.parts import write_atomically
 from ded_ray.recipe import Recipe
-from ded_ray.recipe_file import load_recipe
+from ded_ray.recipe.load import load_recipe
 from ded_ray.records import stable_hash
 
 MANIFEST = "_manifest.json"
 """The underscore keeps it out of what Arrow and Ray read as the folder's data."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file so that a reader, or a kill at any moment, sees the old or the new text, never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 class Stage:
@@ -129,6 +122,10 @@ class Run:
         """One object per stage, in the order in which they were made."""
         path = self.folder / "ledger.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def reopen(self, stage: str) -> None:
+        """Make a stage again the next time, whatever recipe made it. What its folder keeps for that stays."""
+        (self.folder / stage / MANIFEST).unlink(missing_ok=True)
 
     def forget(self, stage: str) -> None:
         """Take a stage that this recipe does not have out of the books."""

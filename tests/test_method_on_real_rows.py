@@ -9,13 +9,14 @@ from conftest import run_cli, shared
 
 from ded_ray import pipeline
 from ded_ray.curate.compress import compress
-from ded_ray.inputs import read_inputs
+from ded_ray.files.parts import read_records
 from ded_ray.recipe import Compress
-from ded_ray.recipe_file import load_recipe
-from ded_ray.records import Group, read_records
+from ded_ray.recipe.load import load_recipe
+from ded_ray.records import Group
 from ded_ray.report.corpus import corpus_of
 from ded_ray.report.page import write_report
 from ded_ray.run import Run
+from ded_ray.stages.inputs import read_inputs
 
 NUM_QUESTIONS = 24
 

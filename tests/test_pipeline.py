@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ded_ray import pipeline
-from ded_ray.inputs import Inputs
-from ded_ray.recipe_file import load_recipe
+from ded_ray.recipe.load import load_recipe
 from ded_ray.run import Run
+from ded_ray.stages.inputs import Inputs
 from ded_ray.tiny.problems import make_problems
 
 QUICKSTART = Path(__file__).parent.parent / "ded_ray" / "tiny" / "quickstart.yaml"

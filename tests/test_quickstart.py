@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import DED_RAY, PROJECT, run_cli
 
-from ded_ray.records import Group, Problem, read_records
+from ded_ray.files.parts import read_records
+from ded_ray.records import Group, Problem
 from ded_ray.run import Run
 
 STAGES = ["problems", "student_rollouts", "student_verdicts", "questions", "teacher_rollouts", "teacher_verdicts", "curated",
@@ -121,8 +122,8 @@ def test_evaluate_report_and_show(copied_quickstart, ray_cluster):
     run_cli("report", copied_quickstart)
     assert (copied_quickstart / "report.html").exists()
     few = "evaluate.benchmarks=[{name: chain, domain: in, problems: {kind: tiny, num_problems: 5}}]"
-    knobs = ["--set", "evaluate.sampling.num_rollouts=1", "--set", few]
-    run_cli("evaluate", copied_quickstart, *knobs, address=ray_cluster)
+    config = ["--set", "evaluate.sampling.num_rollouts=1", "--set", few]
+    run_cli("evaluate", copied_quickstart, *config, address=ray_cluster)
     assert scores(copied_quickstart)["student", "chain"]["num_samples"] == 5
     refused = run_cli("evaluate", copied_quickstart, "--set", "train.epochs=1", check=False)
     assert refused.returncode == 2
@@ -199,8 +200,8 @@ def test_kill_9_anywhere_and_again_finishes_it(killed_run):
 def test_deleting_a_stage_redoes_it_and_what_depends_on_it_only(killed_run, ray_cluster):
     before = tokens(killed_run)
     shutil.rmtree(killed_run / "curated")
-    knobs = [part for knob in [*SMALL, "train.max_steps=2"] for part in ("--set", knob)]
-    run_cli("quickstart", "--out", killed_run, *knobs, address=ray_cluster)
+    config = [part for knob in [*SMALL, "train.max_steps=2"] for part in ("--set", knob)]
+    run_cli("quickstart", "--out", killed_run, *config, address=ray_cluster)
     after = tokens(killed_run)
     changed = {name for name in STAGES if before[name] != after[name]}
     assert changed == {"curated", "checkpoint", "evaluate_student", "report"}

@@ -1,6 +1,7 @@
 import pyarrow as pa
 
-from ded_ray.records import Group, Problem, Rollout, read_records, schema_of, to_table, write_part
+from ded_ray.files.parts import read_records, write_part
+from ded_ray.records import Group, Problem, Rollout, schema_of, to_table
 
 
 def rollout(index: int = 0) -> Rollout:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ded_ray.knobs import BadInput
-from ded_ray.recipe_file import load_recipe
+from ded_ray.errors import BadInput
+from ded_ray.recipe.load import load_recipe
 from ded_ray.run import Run
 
 QUICKSTART = Path(__file__).parent.parent / "ded_ray" / "tiny" / "quickstart.yaml"

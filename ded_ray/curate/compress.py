@@ -24,26 +24,20 @@ CASES: list[Case] = [
 ]
 
 
-def student_pass_rate(group: Group) -> float | None:
-    """Correct over checked rollouts, in [0, 1]; None when not one of them could be checked."""
-    checked = group.checked
-    return sum(r.status == "correct" for r in checked) / len(checked) if checked else None
-
-
-def compress(group: Group, knobs: Compress) -> Problem:
-    """The question of a group that the student answered, with pass rate and mean length, and the reason if it is dropped."""
+def compress(group: Group, config: Compress) -> Problem:
+    """The question of a group that the student answered, with its pass rate, mean length and reason to be dropped."""
     problem = Problem.from_row(group.to_row())
-    problem.student_pass_rate = student_pass_rate(group)
+    problem.student_pass_rate = group.pass_rate
     if group.rollouts:
         problem.student_mean_tokens = fmean(rollout.num_tokens for rollout in group.rollouts)
-    problem.dropped_because = reason_to_drop(problem.student_pass_rate, knobs)
+    problem.dropped_because = reason_to_drop(problem.student_pass_rate, config)
     return problem
 
 
-def reason_to_drop(student_pass_rate: float | None, knobs: Compress) -> str | None:
+def reason_to_drop(student_pass_rate: float | None, config: Compress) -> str | None:
     """None: the question is worth asking a teacher."""
     if student_pass_rate is None:
         return None
-    if student_pass_rate > knobs.max_student_pass_rate:
+    if student_pass_rate > config.max_student_pass_rate:
         return "student_pass_rate"
-    return "student_pass_rate_too_low" if student_pass_rate < knobs.min_student_pass_rate else None
+    return "student_pass_rate_too_low" if student_pass_rate < config.min_student_pass_rate else None

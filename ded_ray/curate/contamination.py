@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ded_ray.curate.wording import Words, runs, words
+from ded_ray.curate.words import Words, runs, words
 from ded_ray.records import Problem
 
 SHORTEST = 4
@@ -33,7 +33,7 @@ CASES = [
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class ContaminationHit:
     """A question that was dropped because of a benchmark, and the words that gave it away."""
 
     problem_id: str
@@ -46,7 +46,7 @@ Match = tuple[str, str, str, str]
 """(reason to drop, benchmark, id of its problem, matching text)"""
 
 
-class Known:
+class BenchmarkIndex:
     """All that the benchmarks ask, by what gives it away."""
 
     def __init__(self, benchmarks: dict[str, list[Problem]], ngram: int | None) -> None:

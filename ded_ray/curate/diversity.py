@@ -14,17 +14,20 @@ from rapidfuzz.distance import Levenshtein
 from ded_ray.recipe import Diversity
 
 
-def pick(texts: Sequence[Sequence[Hashable]], knobs: Diversity, seed: str, rsr: Sequence[float | None]) -> list[int]:
+def pick(texts: Sequence[Sequence[Hashable]], config: Diversity, seed: str, rsr: Sequence[float | None]) -> list[int]:
     """Indices of at most `num_kept` completions (as tokens or words), in the order picked; all when it is None.
 
     Ties go to the lower index, so that the picks depend on nothing but the input. A completion that is equal to another
     adds nothing and is never picked beside it, so there may be fewer picks. `rsr` is read by lowest_rsr alone; a
     completion without one comes last.
     """
-    if knobs.num_kept is None:
+    if config.num_kept is None:
         return list(range(len(texts)))
-    distinct = sorted({tuple(ids): i for i, ids in reversed(list(enumerate(texts)))}.values())
-    match knobs.pick:
+    first_places: dict[tuple[Hashable, ...], int] = {}
+    for i, text in enumerate(texts):
+        first_places.setdefault(tuple(text), i)
+    distinct = list(first_places.values())
+    match config.pick:
         case "random":
             order = random.Random(seed).sample(distinct, len(distinct))
         case "longest":
@@ -34,9 +37,9 @@ def pick(texts: Sequence[Sequence[Hashable]], knobs: Diversity, seed: str, rsr: 
         case "lowest_rsr":
             order = sorted(distinct, key=lambda i: inf if (ratio := rsr[i]) is None else ratio)
         case _:
-            by_sum = knobs.pick == "farthest_sum"
-            order = [distinct[i] for i in farthest([texts[i] for i in distinct], knobs.num_kept, by_sum=by_sum)]
-    return order[: knobs.num_kept]
+            by_sum = config.pick == "farthest_sum"
+            order = [distinct[i] for i in farthest([texts[i] for i in distinct], config.num_kept, by_sum=by_sum)]
+    return order[: config.num_kept]
 
 
 def farthest(

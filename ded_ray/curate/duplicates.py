@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ded_ray.curate.wording import Words, runs
+from ded_ray.curate.words import Words, runs
 from ded_ray.records import stable_hash
 
 SHINGLE = 5
@@ -27,7 +27,7 @@ CASES = [
 """((one question, a later one, Jaccard threshold), why the later one is dropped)"""
 
 
-class Earlier:
+class SeenQuestions:
     """The questions before this one."""
 
     def __init__(self, threshold: float | None) -> None:
@@ -38,16 +38,16 @@ class Earlier:
 
             self._index: Any = MinHashLSH(threshold=threshold, num_perm=64)
 
-    def like(self, said: Words) -> str | None:
+    def duplicate_reason(self, question: Words) -> str | None:
         """The reason to drop a question that is like one before it; None remembers it, for those after it."""
-        if said in self._whole:
+        if question in self._whole:
             return "duplicate_prompt"
-        self._whole.add(said)
-        if self._threshold is None or len(said) < SHINGLE:
+        self._whole.add(question)
+        if self._threshold is None or len(question) < SHINGLE:
             return None
         from datasketch import MinHash
 
-        texts = sorted({" ".join(run) for run in runs(said, SHINGLE)})
+        texts = sorted({" ".join(run) for run in runs(question, SHINGLE)})
         sketch = MinHash(num_perm=64, seed=1)
         sketch.update_batch([text.encode() for text in texts])
         shingles = np.array([int(stable_hash(text), 16) for text in texts], np.uint64)

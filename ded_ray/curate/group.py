@@ -9,39 +9,40 @@ from ded_ray.curate.diversity import pick
 from ded_ray.curate.quality import reason_to_drop
 from ded_ray.curate.weights import advantages, weights
 from ded_ray.recipe import Curate
-from ded_ray.records import Example, Group
+from ded_ray.records import Group
 
 Encode = Callable[[str], Sequence[int]]
 """A text to the student's token ids."""
 
 
-def curate_group(group: Group, knobs: Curate, encode: Encode, seed: int = 0, room: int | None = None) -> Group:
+def curate_group(group: Group, config: Curate, encode: Encode, *, seed: int = 0, max_tokens: int | None = None) -> Group:
     """Fill in advantage, weight, pick_rank and dropped_because of every rollout. A rollout without a reason is kept.
 
-    `room` is the longest completion that can be trained on, in the student's tokens.
+    `max_tokens` is the longest completion that can be trained on (`train.max_length` less the prompt and the end token),
+    in the student's tokens.
     """
     checked = group.checked
     rewards = [rollout.reward or 0.0 for rollout in checked]
     corrects = [rollout.status == "correct" for rollout in checked]
-    loss_weights = weights(rewards, corrects, knobs.weights, group.student_pass_rate)
-    relative = advantages(rewards, knobs.weights.advantage)
+    loss_weights = weights(rewards, corrects, config.weights, group.student_pass_rate)
+    relative = advantages(rewards, config.weights.advantage)
     for rollout, advantage, weight in zip(checked, relative, loss_weights, strict=True):
         rollout.advantage, rollout.weight = advantage, weight
     token_ids = [encode(rollout.completion) for rollout in group.rollouts]
     for rollout, ids in zip(group.rollouts, token_ids, strict=True):
-        rollout.pick_rank, rollout.dropped_because = None, reason_to_drop(rollout, len(ids), group.prompt, knobs.quality)
-        if rollout.dropped_because is None and room is not None and len(ids) > room:
-            rollout.dropped_because = "too_long"
+        rollout.pick_rank, rollout.dropped_because = None, reason_to_drop(rollout, len(ids), group.prompt, config.quality)
+        if rollout.dropped_because is None and max_tokens is not None and len(ids) > max_tokens:
+            rollout.dropped_because = "over_train_max_length"
         if rollout.dropped_because is None and not rollout.weight:
             rollout.dropped_because = "no_weight"
-    _pick(group, knobs, token_ids, f"{seed}-{group.group_id}")
-    _balance(group, knobs.weights.alpha)
+    _pick(group, config, token_ids, f"{seed}-{group.group_id}")
+    _balance(group, config.weights.alpha)
     return group
 
 
-def _pick(group: Group, knobs: Curate, token_ids: list[Sequence[int]], seed: str) -> None:
+def _pick(group: Group, config: Curate, token_ids: list[Sequence[int]], seed: str) -> None:
     """Keep P, and with signed weights P of those to learn from and P of those to be pushed away from."""
-    by_words = knobs.diversity.over == "words"
+    by_words = config.diversity.over == "words"
     kept = [i for i, rollout in enumerate(group.rollouts) if rollout.dropped_because is None]
     for negative in (False, True):
         among = [i for i in kept if ((group.rollouts[i].weight or 0.0) < 0) == negative]
@@ -49,7 +50,7 @@ def _pick(group: Group, knobs: Curate, token_ids: list[Sequence[int]], seed: str
         for i in among:
             group.rollouts[i].dropped_because = "not_picked"
         counted = [group.rollouts[i].completion.split() if by_words else token_ids[i] for i in among]
-        for rank, place in enumerate(pick(counted, knobs.diversity, seed, rsr)):
+        for rank, place in enumerate(pick(counted, config.diversity, seed, rsr)):
             picked = group.rollouts[among[place]]
             picked.pick_rank, picked.dropped_because = rank, None
 
@@ -67,21 +68,3 @@ def _balance(group: Group, alpha: float) -> None:
         rollout.weight = (rollout.weight or 0.0) * share
         if not share:
             rollout.pick_rank, rollout.dropped_because = None, "no_weight"
-
-
-def examples_of(group: Group) -> list[Example]:
-    """What is trained on: one example per kept rollout of a curated group."""
-    return [
-        Example(
-            problem_id=group.problem_id,
-            group_id=group.group_id,
-            index=rollout.index,
-            prompt=group.prompt,
-            completion=rollout.completion,
-            reward=rollout.reward or 0.0,
-            advantage=rollout.advantage or 0.0,
-            weight=rollout.weight or 0.0,
-        )
-        for rollout in group.rollouts
-        if rollout.dropped_because is None
-    ]

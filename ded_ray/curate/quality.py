@@ -8,12 +8,12 @@ from ded_ray.records import Rollout
 RULES = (think, length, loops, language)
 
 
-def reason_to_drop(rollout: Rollout, num_tokens: int, question: str, knobs: Quality) -> str | None:
+def reason_to_drop(rollout: Rollout, num_tokens: int, question: str, config: Quality) -> str | None:
     """The verdict's own name first, then the first rule that drops it; None if it may be trained on.
 
     `num_tokens` is its length in the student's tokens.
     """
-    if wrong := correctness.reason_to_drop(rollout.status, knobs):
+    if wrong := correctness.reason_to_drop(rollout.status, config):
         return wrong
     answer = Answer(rollout.completion, num_tokens, question)
-    return next((rule.NAME for rule in RULES if rule.drops(answer, knobs)), None)
+    return next((rule.NAME for rule in RULES if rule.drops(answer, config)), None)

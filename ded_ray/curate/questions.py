@@ -1,22 +1,29 @@
 """Which questions are worth asking: each once, and none that a benchmark of the recipe will ask."""
 
-from ded_ray.curate.contamination import Hit, Known
-from ded_ray.curate.duplicates import Earlier
-from ded_ray.curate.wording import words
+from dataclasses import replace
+
+from ded_ray.curate.contamination import BenchmarkIndex, ContaminationHit
+from ded_ray.curate.duplicates import SeenQuestions
+from ded_ray.curate.words import words
 from ded_ray.recipe import Questions
 from ded_ray.records import Problem
 
 
-def choose_questions(problems: list[Problem], benchmarks: dict[str, list[Problem]], knobs: Questions) -> list[Hit]:
-    """Mark the problems that are not to be asked: in_benchmark (the same question), near_benchmark (a common run of words),
-    duplicate_prompt, near_duplicate. Returns what was found of benchmarks.
+def choose_questions(
+    problems: list[Problem], benchmarks: dict[str, list[Problem]], config: Questions
+) -> tuple[list[Problem], list[ContaminationHit]]:
+    """(the problems, each with its reason not to be asked or none; what was found of benchmarks).
+
+    Reasons: in_benchmark (the same question), near_benchmark (a common run of words), duplicate_prompt, near_duplicate.
     """
-    matches = Known(benchmarks, knobs.ngram).find(words(problem.prompt) for problem in problems)
-    earlier, hits = Earlier(knobs.near_duplicate), []
+    matches = BenchmarkIndex(benchmarks, config.ngram).find(words(problem.prompt) for problem in problems)
+    seen, chosen, hits = SeenQuestions(config.near_duplicate), [], []
+    reason: str | None
     for problem, match in zip(problems, matches, strict=True):
         if match:
-            problem.dropped_because, *found = match
-            hits.append(Hit(problem.problem_id, *found))
+            reason, *where = match
+            hits.append(ContaminationHit(problem.problem_id, *where))
         else:
-            problem.dropped_because = earlier.like(words(problem.prompt))
-    return hits
+            reason = seen.duplicate_reason(words(problem.prompt))
+        chosen.append(replace(problem, dropped_because=reason))
+    return chosen, hits

@@ -45,7 +45,7 @@ def advantages(rewards: Sequence[float], kind: str = "mean_std") -> list[float]:
 
 
 def weights(
-    rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights, pass_rate: float | None = None
+    rewards: Sequence[float], corrects: Sequence[bool], config: Weights, pass_rate: float | None = None
 ) -> list[float]:
     """One weight per reward, by the map of the knobs, times the kernel of the question's student pass rate.
 
@@ -57,45 +57,45 @@ def weights(
     `uniform_group` instead: `one_if_correct` (1 where the answer is correct, else 0), `one`, or `drop` (all 0). With the
     map `none` there is no ranking to miss, and every weight is 1.
     """
-    factor = kernel(pass_rate, knobs.pass_rate)
-    return [weight * factor for weight in _mapped(rewards, corrects, knobs)]
+    factor = kernel(pass_rate, config.pass_rate)
+    return [weight * factor for weight in _mapped(rewards, corrects, config)]
 
 
-def _mapped(rewards: Sequence[float], corrects: Sequence[bool], knobs: Weights) -> list[float]:
-    if knobs.map == "none":
+def _mapped(rewards: Sequence[float], corrects: Sequence[bool], config: Weights) -> list[float]:
+    if config.map == "none":
         return [1.0] * len(rewards)
     if is_uniform(rewards) or not any(corrects):
-        match knobs.uniform_group:
+        match config.uniform_group:
             case "one":
                 return [1.0] * len(rewards)
             case "drop":
                 return [0.0] * len(rewards)
         return [float(correct) for correct in corrects]
-    relative = advantages(rewards, knobs.advantage)
-    match knobs.map:
+    relative = advantages(rewards, config.advantage)
+    match config.map:
         case "relu":
             return [max(a, 0.0) for a in relative]
         case "clip":
-            low, high = knobs.clip
+            low, high = config.clip
             return [min(max(1 + a, low), high) for a in relative]
         case "signed":
-            return [a if a > 0 else knobs.alpha * a for a in relative]
+            return [a if a > 0 else config.alpha * a for a in relative]
     highest = max(relative)  # taken off before exp, so that a small temperature cannot overflow
-    exponentials = [math.exp((a - highest) / knobs.temperature) for a in relative]
+    exponentials = [math.exp((a - highest) / config.temperature) for a in relative]
     return [e / sum(exponentials) * len(rewards) for e in exponentials]
 
 
-def kernel(pass_rate: float | None, knobs: Kernel | None) -> float:
+def kernel(pass_rate: float | None, config: Kernel | None) -> float:
     """p^a (1 - p)^b over its largest value, in [0, 1]: most for questions at the edge of what the student can do.
 
     PACED (arXiv 2603.11178) weights by p (1 - p), and in general by this Beta kernel; that its peak is 1 is our choice.
     1 where there is no kernel, or where the pass rate is not known.
     """
-    if knobs is None or pass_rate is None:
+    if config is None or pass_rate is None:
         return 1.0
 
     def beta(p: float) -> float:
-        return p**knobs.a * (1 - p) ** knobs.b
+        return p**config.a * (1 - p) ** config.b
 
-    peak = knobs.a / (knobs.a + knobs.b) if knobs.a + knobs.b else 0.5
+    peak = config.a / (config.a + config.b) if config.a + config.b else 0.5
     return beta(pass_rate) / beta(peak)

@@ -2,55 +2,53 @@
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
+from ded_ray.evaluate.intervals import Bootstrap, Interval
 from ded_ray.records import Group
 
 
 def pass_rates(groups: Iterable[Group]) -> dict[str, float]:
-    """Correct over checked samples, by problem id; a problem without a single checked sample has none."""
-    return {g.problem_id: sum(r.status == "correct" for r in g.checked) / len(g.checked) for g in groups if g.checked}
+    """Correct samples over samples, by problem id.
 
-
-def bootstrap_interval(rates: Sequence[float], resamples: int, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean, problems resampled with replacement.
-
-    Samples of one problem are not independent, so problems are what is resampled (a clustered bootstrap); the seed
-    makes it repeatable. A single problem gives an interval of zero width: it says nothing about others.
+    A sample that could not be checked is left out, and so is a problem without any other. A sample that never came
+    (finish_reason other: the model, or its endpoint, refused the prompt) counts as not correct, so that a refused prompt
+    stays in the denominator.
     """
-    rng = np.random.default_rng(seed)
-    values = np.asarray(rates)
-    means_R = np.array([values[rng.integers(len(values), size=len(values))].mean() for _ in range(resamples)])
-    low, high = np.percentile(means_R, [2.5, 97.5])
-    return round(float(low), 4), round(float(high), 4)
+    rates = {}
+    for group in groups:
+        num_samples = len(group.checked) + sum(never_came(group))
+        if num_samples:
+            rates[group.problem_id] = sum(r.status == "correct" for r in group.rollouts) / num_samples
+    return rates
 
 
-def paired_change(groups: Sequence[Group], base: Sequence[Group], resamples: int, seed: int) -> tuple[float, float] | None:
-    """95 % interval of the mean difference in pass rate over the problems that both were checked on, resampled in pairs;
-    None where there is none."""
+def never_came(group: Group) -> list[bool]:
+    """For each rollout whether the model was asked for it and gave none."""
+    return [rollout.finish_reason == "other" and rollout.status == "unverifiable" for rollout in group.rollouts]
+
+
+def paired_change(groups: Sequence[Group], base: Sequence[Group], bootstrap: Bootstrap) -> Interval | None:
+    """95 % interval of the mean difference in pass rate over the problems that both have a rate for, resampled in pairs;
+    None if there is no such problem."""
     before, after = pass_rates(base), pass_rates(groups)
     changes = [after[problem] - before[problem] for problem in after if problem in before]
-    return bootstrap_interval(changes, resamples, seed) if changes else None
+    return bootstrap.interval(changes) if changes else None
 
 
-def score(model: str, benchmark: str, domain: str, groups: Sequence[Group], resamples: int, seed: int) -> dict[str, object]:
-    """One row of scores.json. pass@1 is the mean over problems of correct / checked samples.
+def score(groups: Sequence[Group], bootstrap: Bootstrap) -> dict[str, float | int | None]:
+    """What scores.json says of one model on one benchmark. pass@1 is the mean over problems of their pass rates.
 
-    Cut-off samples count as not correct. Where not one sample could be checked, pass@1 and its interval are None.
+    Cut-off samples count as not correct. If not one sample could be checked, pass@1 and its interval are None.
     """
     rates = list(pass_rates(groups).values())
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    low, high = bootstrap_interval(rates, resamples, seed) if rates else (None, None)
+    low, high = bootstrap.interval(rates) if rates else (None, None)
     return {
-        "model": model,
-        "benchmark": benchmark,
-        "domain": domain,
         "pass_at_1": round(sum(rates) / len(rates), 4) if rates else None,
         "ci95_low": low,
         "ci95_high": high,
         "cut_off_rate": round(sum(r.finish_reason == "length" for r in rollouts) / len(rollouts), 4),
         "num_problems": len(rates),
         "num_samples": len(rollouts),
-        "num_unchecked": len(rollouts) - sum(len(g.checked) for g in groups),
+        "num_unchecked": len(rollouts) - sum(len(group.checked) for group in groups),
         "mean_tokens": round(sum(r.num_tokens for r in rollouts) / len(rollouts), 1),
     }

@@ -1,16 +1,17 @@
-"""Every knob, typed and explained once, a file per room; an unknown knob is refused. `recipe_file.py` reads the YAML.
+"""Every knob, typed and explained once, a file per room; an unknown knob is refused. `load.py` reads the YAML.
 
 Where a paper is silent, the default is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
 """
 
 from ded_ray.recipe.curate import Compress, Curate, Diversity, Kernel, Quality, Questions, Reading, Weights
-from ded_ray.recipe.engines import Engine, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
-from ded_ray.recipe.evaluate import Benchmark, Evaluate, Serve
-from ded_ray.recipe.generate import Adaptive, Chat, Model, Sampling, Student, Teacher
+from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
+from ded_ray.recipe.evaluate import Benchmark, Evaluate
+from ded_ray.recipe.generate import Adaptive, Chat, Generator, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
 from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
+from ded_ray.recipe.serve import Serve
 from ded_ray.recipe.teachers import Teachers
 from ded_ray.recipe.train import Ddp, DeepSpeed, Train
 from ded_ray.recipe.verify import Code, Container, Judge, Verify
@@ -27,7 +28,7 @@ __all__ = [
     "Ddp",
     "DeepSpeed",
     "Diversity",
-    "Engine",
+    "EngineConfig",
     "Evaluate",
     "FileProblems",
     "FormatReward",
@@ -35,7 +36,7 @@ __all__ = [
     "Judge",
     "Kernel",
     "LengthReward",
-    "Model",
+    "Generator",
     "OpenAIEngine",
     "Problems",
     "Quality",

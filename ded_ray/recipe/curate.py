@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs, Rate, Workers
+from ded_ray.recipe.config import Config, Rate, Workers
 
 
-class Questions(Knobs):
+class Questions(Config):
     """Which questions are asked at all: each once, and none that a benchmark of this recipe asks."""
 
     near_duplicate: Annotated[float, Field(gt=0, le=1)] | None = 0.9
@@ -18,11 +18,11 @@ class Questions(Knobs):
     C; 8 drops more), or, where the benchmark's is shorter, that contains the whole of it; null: only equal ones."""
 
 
-class Quality(Knobs):
+class Quality(Config):
     """DED's quality and correctness (Method, corpus filtering), and two rules of our own."""
 
     max_tokens: PositiveInt | None = None
-    """Drop longer completions, counted in the student's tokens. DED: 16k."""
+    """Drop longer completions as `over_max_tokens`, counted in the student's tokens. DED: 16k."""
     max_loop: Rate | None = 0.2
     """Drop a completion of which a loop, the same words four times in a row or more, is a larger share than this. Ours."""
     max_foreign: Rate | None = 0.1
@@ -32,7 +32,7 @@ class Quality(Knobs):
     """true: checked but wrong completions are trained on too, with the weight of their (low) advantage."""
 
 
-class Compress(Knobs):
+class Compress(Config):
     """DED's question compression, by the student's pass rate. A question whose rate is not known is kept."""
 
     max_student_pass_rate: Rate = 0.75
@@ -41,7 +41,7 @@ class Compress(Knobs):
     """Drop one that it answers less often. LIMO (arXiv 2502.03387) keeps 1 to 3 of 32: 0.03 and 0.1."""
 
 
-class Reading(Knobs):
+class Reading(Config):
     """How the student reads what others wrote, for its surprisal (diversity.pick: lowest_rsr, teachers.proxy: rsr)."""
 
     SPEED = frozenset({"workers", "num_cpus", "num_gpus", "batch_tokens"})
@@ -53,7 +53,7 @@ class Reading(Knobs):
     """Of one forward pass, padding included."""
 
 
-class Diversity(Knobs):
+class Diversity(Config):
     """Which completions of a question are kept; DED's farthest-P and what it should be compared with."""
 
     num_kept: PositiveInt | None = 4
@@ -66,14 +66,14 @@ class Diversity(Knobs):
     """What the distance counts. DED does not say; the student's tokens are our choice."""
 
 
-class Kernel(Knobs):
+class Kernel(Config):
     """Exponents of p^a (1 - p)^b, p being the question's student pass rate."""
 
     a: NonNegativeFloat = 1.0
     b: NonNegativeFloat = 1.0
 
 
-class Weights(Knobs):
+class Weights(Config):
     """AdvDistill's group-relative advantage, turned into loss weights: our declared reading (curate/weights.py)."""
 
     advantage: Literal["mean_std", "leave_one_out", "rank"] = "mean_std"
@@ -96,7 +96,7 @@ class Weights(Knobs):
     group."""
 
 
-class Curate(Knobs):
+class Curate(Config):
     SPEED = frozenset({"workers"})
 
     workers: Workers = 1

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs, Rate, Workers, least_and_most
+from ded_ray.recipe.config import Config, Rate, Workers, least_and_most
 
 
-class TransformersEngine(Knobs):
+class TransformersEngine(Config):
     """The embedded engine: batched, left-padded `transformers` generation, on the CPU or one GPU per worker."""
 
     SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus"})
@@ -23,7 +23,7 @@ class TransformersEngine(Knobs):
     num_gpus: Annotated[float, Field(ge=0)] = 0
 
 
-class VllmEngine(Knobs):
+class VllmEngine(Config):
     """vLLM: one engine per worker, continuous batching over all groups in flight."""
 
     SPEED = frozenset({
@@ -90,7 +90,7 @@ def _plain_url(url: str) -> str:
     return url
 
 
-class OpenAIEngine(Knobs):
+class OpenAIEngine(Config):
     """Any OpenAI-compatible endpoint. `model` is the name that it serves."""
 
     SPEED = frozenset({
@@ -102,7 +102,7 @@ class OpenAIEngine(Knobs):
     kind: Literal["openai"] = "openai"
     base_url: Annotated[str, AfterValidator(_plain_url)] = "https://api.openai.com/v1"
     api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key; the key itself is never written anywhere."""
+    """The environment variable that holds the key; the key itself is never written anywhere. "": none is needed."""
     in_flight: PositiveInt = 64
     """Problems asked at the same time."""
     requests_per_minute: PositiveFloat | None = None
@@ -137,7 +137,7 @@ class OpenAIEngine(Knobs):
         return self
 
 
-class ReplayEngine(Knobs):
+class ReplayEngine(Config):
     """Rollouts that you already have: a JSONL or Parquet file with one row per rollout, or with lists of them."""
 
     kind: Literal["replay"] = "replay"
@@ -151,7 +151,7 @@ class ReplayEngine(Knobs):
     """'length' in this column means cut off. Left out: every rollout counts as finished."""
 
 
-class ScriptedEngine(Knobs):
+class ScriptedEngine(Config):
     """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
 
     SPEED = frozenset({"workers", "batch_size", "seconds_per_group", "dies_at", "notes"})
@@ -169,6 +169,6 @@ class ScriptedEngine(Knobs):
     """A file that gets a line, the problem's id, for every group that is made."""
 
 
-Engine = Annotated[
+EngineConfig = Annotated[
     TransformersEngine | VllmEngine | OpenAIEngine | ReplayEngine | ScriptedEngine, Field(discriminator="kind")
 ]

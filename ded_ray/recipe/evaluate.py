@@ -1,25 +1,15 @@
-"""Knobs of serving and measuring a model."""
+"""Knobs of measuring a model."""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 from ded_ray.recipe.generate import Sampling
 from ded_ray.recipe.problems import Problems
 
 
-class Serve(Knobs):
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """0 takes a free port."""
-    replicas: PositiveInt = 1
-    num_cpus: PositiveFloat = 1
-    num_gpus: Annotated[float, Field(ge=0)] = 0
-    max_batch_size: PositiveInt = 64
-    """Completions that one replica generates at once."""
-
-
-class Benchmark(Knobs):
+class Benchmark(Config):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     """Also the name of its file: letters, digits, '.', '_' and '-'."""
     domain: Literal["in", "out"]
@@ -27,7 +17,7 @@ class Benchmark(Knobs):
     problems: Problems
 
 
-class Evaluate(Knobs):
+class Evaluate(Config):
     SPEED = frozenset({"concurrency"})
 
     benchmarks: tuple[Benchmark, ...] = ()

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs
-from ded_ray.recipe.engines import Engine, OpenAIEngine, TransformersEngine
+from ded_ray.recipe.config import Config
+from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, TransformersEngine
 
 
-class Adaptive(Knobs):
+class Adaptive(Config):
     """Rollouts in rounds: a group is settled when all that could be checked are correct, or all wrong; only the mixed ones,
     which have something to tell right from wrong by, go on. Our own rule: neither paper samples so."""
 
@@ -27,7 +27,7 @@ class Adaptive(Knobs):
         return self
 
 
-class Sampling(Knobs):
+class Sampling(Config):
     """How a model answers. Changing any of this makes other rollouts, so it is a part of every group's identity."""
 
     num_rollouts: PositiveInt = 8
@@ -56,7 +56,7 @@ class Sampling(Knobs):
         return sum(self.rounds)
 
 
-class Chat(Knobs):
+class Chat(Config):
     """What stands around a prompt when a model is asked."""
 
     system: str | None = None
@@ -76,28 +76,28 @@ class Chat(Knobs):
         return {"chat_template": text, "add_generation_prompt": True, "tokenize": False, **self.template_arguments}
 
 
-class Model(Knobs):
+class Generator(Config):
     """A model and how it answers."""
 
     model: str
     """A hub name, a folder in Hugging Face format, or `tiny/NAME`; for the replay engine only a label."""
-    engine: Engine = TransformersEngine()
+    engine: EngineConfig = TransformersEngine()
     chat: Chat = Chat()
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")
-    def _endpoints_have_their_own_template(self) -> "Model":
+    def _endpoints_have_their_own_template(self) -> "Generator":
         if isinstance(self.engine, OpenAIEngine) and (self.chat.template or self.chat.template_arguments):
             raise ValueError("chat: an endpoint has its own template; see engine.extra_body for what it takes beside")
         return self
 
 
-class Student(Model):
+class Student(Generator):
     """Its sampling is for the pass rate that compresses the questions; DED does not state its own."""
 
     measure_pass_rate: bool = True
     """false: no student rollouts, and no question is dropped for being easy."""
 
 
-class Teacher(Model):
+class Teacher(Generator):
     """Answers what the student is to learn."""

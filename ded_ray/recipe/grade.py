@@ -2,13 +2,13 @@
 
 from pydantic import model_validator
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 from ded_ray.recipe.problems import VerifierName
 from ded_ray.recipe.rewards import Rewards
 from ded_ray.recipe.verify import Verify
 
 
-class Grade(Knobs):
+class Grade(Config):
     verifier: VerifierName = "math"
     verify: Verify = Verify()
     rewards: Rewards = Rewards()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 
 
 def _known_verifier(name: str) -> str:
@@ -17,7 +17,7 @@ def _known_verifier(name: str) -> str:
 VerifierName = Annotated[str, AfterValidator(_known_verifier)]
 
 
-class Source(Knobs):
+class Source(Config):
     subject: str = ""
     """What `curate.mix` calls these, such as math or code."""
 

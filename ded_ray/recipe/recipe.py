@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 from ded_ray.recipe.curate import Curate
 from ded_ray.recipe.engines import ReplayEngine
-from ded_ray.recipe.evaluate import Evaluate, Serve
+from ded_ray.recipe.evaluate import Evaluate
 from ded_ray.recipe.generate import Student
 from ded_ray.recipe.problems import Problems
 from ded_ray.recipe.rewards import Rewards
+from ded_ray.recipe.serve import Serve
 from ded_ray.recipe.teachers import Teachers
 from ded_ray.recipe.train import Train
 from ded_ray.recipe.verify import Verify
@@ -20,7 +21,7 @@ def _one_or_several(raw: Any) -> Any:
     return raw if isinstance(raw, list | tuple) else [raw]
 
 
-class Recipe(Knobs):
+class Recipe(Config):
     name: str
     seed: int = 0
     """Seeds sampling, training order and bootstrap."""

@@ -4,16 +4,16 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 
 
-class CorrectnessReward(Knobs):
+class CorrectnessReward(Config):
     """1 for a correct answer, 0 for any other that was checked."""
 
     weight: float = 1.0
 
 
-class FormatReward(Knobs):
+class FormatReward(Config):
     """1 for a completion that keeps every rule that is on, else 0."""
 
     weight: float = 0.0
@@ -24,7 +24,7 @@ class FormatReward(Knobs):
     """Exactly one \\boxed{} after the thinking part, and it closes."""
 
 
-class LengthReward(Knobs):
+class LengthReward(Config):
     """Shorter right answers and longer wrong ones are better; off by default, and needs token counts."""
 
     weight: float = 0.0
@@ -36,7 +36,7 @@ class LengthReward(Knobs):
     """cosine: the length at which its effect ends. DED's limit is 16k."""
 
 
-class TruncationReward(Knobs):
+class TruncationReward(Config):
     """-1 for a completion that was cut off."""
 
     weight: float = 0.0
@@ -46,7 +46,7 @@ class TruncationReward(Knobs):
     """Where the soft fall ends."""
 
 
-class Rewards(Knobs):
+class Rewards(Config):
     """What could not be checked (timed_out, crashed, unverifiable) gets no reward at all, not even a bad one."""
 
     correctness: CorrectnessReward = CorrectnessReward()

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from ded_ray.knobs import Knobs
+from ded_ray.recipe.config import Config
 from ded_ray.recipe.generate import Teacher
 
 
-class Teachers(Knobs):
+class Teachers(Config):
     """DED asks each candidate the same questions once, trains the student on each corpus and compares: "quick distillation
     tests". It states neither the size of the training nor how scores on several benchmarks are put together."""
 

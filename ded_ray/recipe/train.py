@@ -4,19 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from ded_ray.knobs import Knobs, Rate
+from ded_ray.recipe.config import Config, Rate
 
 
-class Ddp(Knobs):
+class Ddp(Config):
     kind: Literal["ddp"] = "ddp"
 
 
-class DeepSpeed(Knobs):
+class DeepSpeed(Config):
     kind: Literal["deepspeed"] = "deepspeed"
     zero_stage: Literal[1, 2, 3] = 2
 
 
-class Train(Knobs):
+class Train(Config):
     SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures"})
 
     strategy: Annotated[Ddp | DeepSpeed, Field(discriminator="kind")] = Ddp()
@@ -39,7 +39,7 @@ class Train(Knobs):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: PositiveFloat = 1.0
     max_length: PositiveInt = 2048
-    """Longest sequence in tokens, prompt included; a longer example is dropped as `too_long`, never cut."""
+    """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
     checkpoint_every_steps: PositiveInt = 50
     max_failures: Annotated[int, Field(ge=0)] = 3
     """Worker failures that are answered by a restart from the last checkpoint."""

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from ded_ray.records import Group, Rollout, read_records, schema_of
-from ded_ray.report.side_by_side import mixed_first
+from ded_ray.files.parts import read_records
+from ded_ray.records import Group, Rollout, schema_of
+from ded_ray.report.samples import mixed_first
 from ded_ray.run import Run
 
 NUM_SAMPLES, GROUPS_LOOKED_AT = 12, 2000
@@ -86,7 +87,9 @@ def teacher_choice(run: Run) -> dict[str, Any] | None:
     """teachers.json, where the recipe's candidates were compared."""
     path = run.folder / "teachers.json"
     found = json.loads(path.read_text()) if path.exists() else {"rows": []}
-    of_this_recipe = [row["model"] for row in found["rows"]] == [who.model for who in run.recipe.teachers.candidates]
+    of_this_recipe = [row["model"] for row in found["rows"]] == [
+        generator.model for generator in run.recipe.teachers.candidates
+    ]
     return found if of_this_recipe else None
 
 

@@ -6,11 +6,12 @@ from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader
 
+from ded_ray.files.parts import write_atomically
 from ded_ray.records import Status
 from ded_ray.report import charts
 from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
 from ded_ray.report.terminal import teacher_table
-from ded_ray.run import Run, write_atomically
+from ded_ray.run import Run
 
 
 def write_report(run: Run) -> Path:

@@ -1,13 +1,13 @@
 """What a run looks like on a terminal: its plan, its ledger, its scores."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ded_ray.recipe import Recipe
-from ded_ray.records import CHECKED, Problem
+from ded_ray.records import CHECKED
 from ded_ray.run import Run
 from ded_ray.verify.grade import Summary
 from ded_ray.verify.judge import agreement
@@ -37,48 +37,16 @@ def show_run(run: Run) -> None:
         console.print(scores)
 
 
-def show_plan(
-    recipe: Recipe, problems: list[Problem], benchmarks: dict[str, list[Problem]], first_look: dict[str, str]
-) -> None:
-    """What a run of this recipe would do, in rows and at most how many tokens; and what its models would be shown."""
-    num_problems = sum(problem.dropped_because is None for problem in problems)
-    student = recipe.student.sampling
-    plan = Table(title=f"{recipe.name}: the plan (nothing is written)")
+def show_plan(name: str, rows: Sequence[tuple[str, str]], prompt_preview: dict[str, str]) -> None:
+    """What a run would do, as (stage, what it takes at most), and what each of its models would be shown."""
+    table = Table(title=f"{name}: the plan (nothing is written)")
     for heading in ("stage", "at most"):
-        plan.add_column(heading)
-    plan.add_row("problems", f"{num_problems} of {len(problems)}")
-    if recipe.student.measure_pass_rate:
-        plan.add_row("student answers", _rollouts(num_problems, student.num_rollouts, student.max_tokens))
-    kept, choice = 0, recipe.teachers
-    if choice.choose:
-        num_asked = min(choice.num_questions, num_problems)
-        held_out = sum(len(benchmarks[benchmark.name]) for benchmark in recipe.evaluate.in_domain)
-        plan.add_row(f"smoke test, each of {len(choice.candidates)}", f"{num_asked} + {held_out} answers of the teacher")
-        if not choice.proxy:
-            sampling = recipe.evaluate.sampling
-            measured = _rollouts(held_out, sampling.num_rollouts, sampling.max_tokens)
-            plan.add_row("  its student", f"{choice.epochs} epochs, then {measured}")
-        plan.add_row("", "then one of:")
-    for teacher in recipe.teachers.candidates:
-        sampling = teacher.sampling
-        name = teacher.model if len(recipe.teachers.candidates) > 1 else "teacher"
-        plan.add_row(f"{name} answers", _rollouts(num_problems, sampling.most_rollouts, sampling.max_tokens))
-        most = min(recipe.curate.diversity.num_kept or sampling.most_rollouts, sampling.most_rollouts)
-        kept = max(kept, most) if choice.choose else kept + most
-    plan.add_row(
-        "train", f"{num_problems * kept} examples, {recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
-    )
-    sampling = recipe.evaluate.sampling
-    for name, asked in benchmarks.items():
-        plan.add_row(f"evaluate {name}", f"{_rollouts(len(asked), sampling.num_rollouts, sampling.max_tokens)}, per model")
-    console.print(plan)
-    for name, seen in first_look.items():
-        print_line(f"{name}, first prompt, {seen}")
-
-
-def _rollouts(num_problems: int, num_rollouts: int, max_tokens: int) -> str:
-    total = num_problems * num_rollouts
-    return f"{num_problems} x {num_rollouts} = {total} rollouts, {total * max_tokens} tokens"
+        table.add_column(heading)
+    for stage, at_most in rows:
+        table.add_row(stage, at_most)
+    console.print(table)
+    for model, preview in prompt_preview.items():
+        print_line(f"{model}, first prompt, {preview}")
 
 
 def show_graded(summary: Summary) -> None:
@@ -155,7 +123,7 @@ def cell(value: Any) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.3g}"
 
 
-def show_life(name: str, lines: list[tuple[str, str]]) -> None:
+def show_history(name: str, lines: list[tuple[str, str]]) -> None:
     """What happened to one rollout, a row per event."""
     table = Table(title=name, show_header=False, show_lines=True)
     table.add_column(style="bold")

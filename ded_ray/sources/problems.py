@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ded_ray.knobs import BadInput
+from ded_ray.errors import BadInput
+from ded_ray.files.user import as_answer, column, letter, read_options, read_rows
 from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
-from ded_ray.sources.choices import shown, shuffled
+from ded_ray.sources.multiple_choice import shown, shuffled
 from ded_ray.tiny.problems import make_problems
-from ded_ray.user_files import as_answer, column, letter, read_options, read_rows
 
 
 def read_all(sources: Iterable[Problems]) -> list[Problem]:

@@ -1,27 +1,29 @@
 """What a candidate's answers look like to the student, before and after it has learnt from them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from ded_ray.recipe import Model, OpenAIEngine, Reading
-from ded_ray.records import CHECKED, Group, read_records, to_table
+from ded_ray.files.parts import read_records
+from ded_ray.recipe import Generator, OpenAIEngine, Reading
+from ded_ray.records import CHECKED, Group
+
+if TYPE_CHECKING:
+    from ded_ray.models.surprisal import Reader
 
 
-def as_corpus(batch: pa.Table) -> pa.Table:
+def as_corpus(groups: list[Group]) -> list[Group]:
     """Groups as DED's smoke test trains on them: one answer each, right or wrong, all with weight 1; none that was cut off
     or could not be checked."""
-    groups = [Group.from_row(row) for row in batch.to_pylist()]
     for group in groups:
         for rollout in group.rollouts:
             rollout.weight = 1.0
             rollout.dropped_because = None if rollout.status in CHECKED - {"truncated"} else rollout.status
-    return to_table(groups, Group)
+    return groups
 
 
-def answers_of(corpus: Path, who: Model) -> dict[str, Any]:
+def answers_of(corpus: Path, generator: Generator) -> dict[str, Any]:
     """Shares, lengths and costs of a candidate's answers. Rates are in [0, 1] over all of them, lengths in its tokens (None
     where its engine does not count them)."""
     rollouts = [rollout for group in read_records(corpus, Group) for rollout in group.rollouts]
@@ -34,20 +36,24 @@ def answers_of(corpus: Path, who: Model) -> dict[str, Any]:
         "mean_tokens": tokens / len(rollouts) if tokens else None,
         "tokens_per_verified": tokens / verified if tokens and verified else None,
     }
-    if isinstance(who.engine, OpenAIEngine) and who.engine.usd_per_million_completion_tokens and tokens and verified:
-        found["usd_per_verified"] = tokens * who.engine.usd_per_million_completion_tokens / 1e6 / verified
+    if (
+        isinstance(generator.engine, OpenAIEngine)
+        and generator.engine.usd_per_million_completion_tokens
+        and tokens
+        and verified
+    ):
+        found["usd_per_verified"] = tokens * generator.engine.usd_per_million_completion_tokens / 1e6 / verified
     return found
 
 
-def read(corpus: Path, student: str, knobs: Reading) -> dict[str, float | None]:
+def read(corpus: Path, student: str, config: Reading) -> dict[str, float | None]:
     """The student reads what a candidate wrote: surprisal, Rank-Surprisal Ratio, entropy (nats). For a Ray worker."""
-    from ded_ray.surprisal import Reader, rsr_of
+    from ded_ray.models.surprisal import rsr_of
 
-    asked = [(g.prompt, r.completion) for g in read_records(corpus, Group) for r in g.rollouts if r.dropped_because is None]
-    if not asked:
+    texts = [(g.prompt, r.completion) for g in read_records(corpus, Group) for r in g.rollouts if r.dropped_because is None]
+    if not texts:
         return {"mean_surprisal": None, "rsr": None, "mean_entropy": None, "median_entropy": None}
-    threads, use_gpu = max(1, int(knobs.num_cpus)), knobs.num_gpus > 0
-    surprises = Reader(student, threads, use_gpu=use_gpu, batch_tokens=knobs.batch_tokens).surprises(asked)
+    surprises = _reader(student, config).surprises(texts)
     entropies = np.concatenate([np.asarray(each.entropies, np.float32) for each in surprises])
     return {
         "mean_surprisal": float(np.mean([each.mean_surprisal for each in surprises])),
@@ -57,21 +63,23 @@ def read(corpus: Path, student: str, knobs: Reading) -> dict[str, float | None]:
     }
 
 
-def pca_shift(base: str, trained: str, texts: list[str], knobs: Reading) -> float:
-    """How far training moved the student's hidden states of these texts (DED, Figure 4). For a Ray worker.
+def _reader(model: str, config: Reading) -> "Reader":
+    from ded_ray.models.surprisal import Reader
+
+    threads, use_gpu = max(1, int(config.num_cpus)), config.num_gpus > 0
+    return Reader(model, threads, use_gpu=use_gpu, batch_tokens=config.batch_tokens)
+
+
+def pca_shift(models: tuple[str, str], texts: list[str], config: Reading) -> float:
+    """How far the hidden states of these texts are apart in two models, a student and its base (DED, Figure 4). For a Ray
+    worker.
 
     DED uses the tool of arXiv 2507.00432: of each layer, the mean state of a text's first 128 tokens, on the base model's
     first two principal components. Ours is the distance between the two models' centroids there, averaged over layers; the
     tool averages the points before it takes the distance, which depends on the components' arbitrary signs, and counts
     padding. So values compare within one table, not with DED's.
     """
-    from ded_ray.surprisal import Reader
-
-    threads, use_gpu = max(1, int(knobs.num_cpus)), knobs.num_gpus > 0
-    before_LND, after_LND = (
-        Reader(model, threads, use_gpu=use_gpu, batch_tokens=knobs.batch_tokens).layer_means(texts).numpy()
-        for model in (base, trained)
-    )
+    before_LND, after_LND = (_reader(model, config).layer_means(texts).numpy() for model in models)
     return centroid_shift(before_LND, after_LND)
 
 

@@ -17,7 +17,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from ded_ray.tiny.models import MODELS_FOLDER
+from ded_ray.models.load import TINY_MODELS_FOLDER
 from ded_ray.tiny.problems import FAMILIES
 from ded_ray.tiny.styles import STYLES
 
@@ -176,7 +176,7 @@ def make(name: str, out: Path, batch_size: int = 64, peak_learning_rate: float =
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=list(RECIPES), help=f"of {', '.join(RECIPES)}; all when left out")
-    parser.add_argument("--out", type=Path, default=MODELS_FOLDER)
+    parser.add_argument("--out", type=Path, default=TINY_MODELS_FOLDER)
     arguments = parser.parse_args()
     for name in arguments.names:
         make(name, arguments.out)

@@ -3,22 +3,30 @@
 from collections.abc import Sequence
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 IGNORED = -100
 """Label of a position that is not trained on: prompt and padding."""
 
 
-def weighted_token_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, weights_B: torch.Tensor) -> torch.Tensor:
-    """Sum over sequences of weight x sum of token cross-entropies in nats; a scalar, not normalised.
+def token_losses(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in nats of every label, B x T; 0 where the label is IGNORED, and for the first token of a row.
 
-    Logits at position t predict the label at t + 1. Divide by the normaliser of `step_weights` of the *whole* step, over
-    all workers and micro-batches: a mean of means would give the tokens of a small micro-batch more say than others.
+    Logits at position t predict the label at t + 1.
     """
-    losses_BT = cross_entropy(
+    losses = cross_entropy(
         logits_BTV[:, :-1].transpose(1, 2).float(), labels_BT[:, 1:], ignore_index=IGNORED, reduction="none"
     )
-    return (losses_BT.sum(dim=1) * weights_B).sum()
+    return pad(losses, (1, 0))
+
+
+def weighted_token_loss(losses_BT: torch.Tensor, weights_BT: torch.Tensor) -> torch.Tensor:
+    """Sum of weight x token loss; a scalar, not normalised.
+
+    Divide by the normaliser of `step_weights` of the *whole* step, over all workers and micro-batches: a mean of means
+    would give the tokens of a small micro-batch more say than others.
+    """
+    return (losses_BT * weights_BT).sum()
 
 
 def step_weights(weights: Sequence[float], num_tokens: Sequence[int]) -> tuple[list[float], float]:

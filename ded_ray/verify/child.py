@@ -1,9 +1,9 @@
 """A killable child that answers JSON lines: whatever happens in it, the parent has a verdict in time.
 
-No alarms, no threads, no pickle. The child is a pair: a *nursery* that has imported what is slow to import and never
-touches a question, and its fork, the *worker*, that answers. The parent waits on a pipe with a deadline and kills the
-worker's process group when it passes; the nursery has the next worker ready within milliseconds. When the parent is
-gone, however it went, the nursery ends its worker and itself.
+No alarms, no threads, no pickle. The child is a pair: a *forkserver* that has imported what is slow to import and
+never touches a question, and its fork, the *worker*, that answers. The parent waits on a pipe with a deadline and kills the
+worker's process group when it passes; the forkserver has the next worker ready within milliseconds. When the parent is
+gone, however it went, the forkserver ends its worker and itself.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Child:
     question.
     """
 
-    _nursery: subprocess.Popen[bytes]
+    _forkserver: subprocess.Popen[bytes]
     _worker: int | None  # its process id, once it is known to be ready
     _received: bytearray  # of the child's output, what is not yet a whole line
     _number = 0  # of the last question: an answer to another one is never taken for its own
@@ -50,7 +50,7 @@ class Child:
 
     def ask(self, question: dict[str, Any], timeout_seconds: float) -> Any:
         """The worker's answer to one question. Raises ChildTimedOut or ChildCrashed; the next ask gets a new worker."""
-        if self._nursery.poll() is not None:
+        if self._forkserver.poll() is not None:
             self.stop()
             self._start()
         self._note_what_happened()
@@ -58,10 +58,10 @@ class Child:
             self._await_worker()
         deadline = time.monotonic() + timeout_seconds
         self._number += 1
-        assert self._nursery.stdin is not None
+        assert self._forkserver.stdin is not None
         try:
-            self._nursery.stdin.write(json.dumps([self._number, question]).encode() + b"\n")
-            self._nursery.stdin.flush()
+            self._forkserver.stdin.write(json.dumps([self._number, question]).encode() + b"\n")
+            self._forkserver.stdin.flush()
         except OSError as error:
             self.stop()
             raise ChildCrashed("the child died") from error
@@ -87,16 +87,16 @@ class Child:
         """Kill the child and all that it started; it can be asked again, and then starts afresh."""
         self._kill_worker()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._nursery.pid, signal.SIGKILL)
-        self._nursery.wait()
-        for pipe in (self._nursery.stdin, self._nursery.stdout):
+            os.killpg(self._forkserver.pid, signal.SIGKILL)
+        self._forkserver.wait()
+        for pipe in (self._forkserver.stdin, self._forkserver.stdout):
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
 
     def _start(self) -> None:
         self._worker = None
         self._received = bytearray()
-        self._nursery = subprocess.Popen(
+        self._forkserver = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -115,9 +115,9 @@ class Child:
             self._worker = reply.get("ready")
 
     def _read_reply(self, deadline: float) -> dict[str, Any] | None:
-        """The next line that is JSON; None at the deadline. Raises ChildCrashed when the nursery is gone."""
-        assert self._nursery.stdout is not None
-        output, arrived = self._nursery.stdout.fileno(), select.poll()
+        """The next line that is JSON; None at the deadline. Raises ChildCrashed when the forkserver is gone."""
+        assert self._forkserver.stdout is not None
+        output, arrived = self._forkserver.stdout.fileno(), select.poll()
         arrived.register(output, select.POLLIN)
         while True:
             line, newline, rest = self._received.partition(b"\n")

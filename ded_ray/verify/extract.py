@@ -8,7 +8,7 @@ takes time linear in the completion's length, because models write megabytes of 
 import re
 from collections.abc import Sequence
 
-from ded_ray.thinking import final_part
+from ded_ray.models.chat import final_part
 
 MAX_ANSWER_CHARS = 2_000
 """A longer answer is no answer; it would only feed the parser's worst cases."""

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ded_ray.knobs import BadInput
-from ded_ray.user_files import as_answer, as_text, column, read_options, read_rows
+from ded_ray.errors import BadInput
+from ded_ray.files.user import as_answer, as_text, column, read_options, read_rows
 
 ROWS_PER_PART = 512
 NEEDED = ("prompt", "answer", "completion")

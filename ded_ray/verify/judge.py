@@ -9,9 +9,9 @@ talked into things, which is why the rules' `correct` and `wrong` are never its 
 import re
 from collections import Counter
 
+from ded_ray.models.chat import final_part
 from ded_ray.recipe import Judge
 from ded_ray.records import CHECKED, Group, Problem, Rollout, Status, stable_hash
-from ded_ray.thinking import final_part
 
 MAX_ANSWER_CHARS = 4_000
 """Of the end of a completion's final part: what a judge gets to read."""
@@ -19,22 +19,22 @@ MAX_ANSWER_CHARS = 4_000
 _VERDICT = re.compile(r"[ *#>_-]{0,20}VERDICT ?:?[ *]{0,9}(CORRECT|WRONG)[ *.]{0,9}", re.IGNORECASE)
 
 
-def is_asked(group: Group, rollout: Rollout, knobs: Judge) -> bool:
+def is_asked(group: Group, rollout: Rollout, config: Judge) -> bool:
     """Whether the judge hears of this rollout: its status may be replaced, or it is audited. Never of programs."""
     if group.verifier == "code" or not final_part(rollout.completion).strip():
         return False  # a program is run, not believed; and nothing is nothing
-    if rollout.status in knobs.statuses:
+    if rollout.status in config.statuses:
         return True
-    audited = int(stable_hash("audit", group.group_id, rollout.index)[:8], 16) < knobs.audit_rate * 16**8
+    audited = int(stable_hash("audit", group.group_id, rollout.index)[:8], 16) < config.audit_rate * 16**8
     return audited and rollout.status in CHECKED and rollout.finish_reason != "length"
 
 
-def question(group: Group, rollout: Rollout, knobs: Judge) -> Problem:
+def question(group: Group, rollout: Rollout, config: Judge) -> Problem:
     """What the judge is asked about one rollout, as a problem of its own."""
     answer = final_part(rollout.completion)[-MAX_ANSWER_CHARS:]
     parts = {"question": group.prompt, "reference": group.answer, "answer": answer}
     # One pass, so that nothing inside a part is filled in as well.
-    prompt = re.sub(r"\{(question|reference|answer)\}", lambda found: parts[found.group(1)], knobs.prompt)
+    prompt = re.sub(r"\{(question|reference|answer)\}", lambda found: parts[found.group(1)], config.prompt)
     return Problem(problem_id=f"{group.group_id}-{rollout.index}", prompt=prompt, answer="", verifier="judge")
 
 
@@ -48,10 +48,10 @@ def opinion(replies: list[Rollout]) -> Status:
     return "correct" if balance > 0 else "wrong" if balance < 0 else "unverifiable"
 
 
-def apply_opinion(rollout: Rollout, judged: Status, knobs: Judge) -> None:
+def apply_opinion(rollout: Rollout, judged: Status, config: Judge) -> None:
     """Note what both said; the judge's word counts only where the rules' status may be replaced and it was clear."""
     rollout.rule_status, rollout.judge_status = rollout.status, judged
-    if rollout.status in knobs.statuses and judged in {"correct", "wrong"}:
+    if rollout.status in config.statuses and judged in {"correct", "wrong"}:
         rollout.status = judged
 
 

@@ -18,8 +18,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ded_ray.files.parts import read_records
 from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
-from ded_ray.records import Group, Problem, read_records, to_table
+from ded_ray.records import Group, Problem, to_table
 
 KINDS = ("engine", "driver", "node")
 TEACHER = Teacher(
@@ -31,25 +32,26 @@ TEACHER = Teacher(
 
 def drive(folder: Path) -> None:
     """What a driver does: join the cluster, generate what is missing, and read it to its end."""
-    from ded_ray.generate.plan import answering
-    from ded_ray.generate.watch import Watch
-    from ded_ray.machine import start_ray
-    from ded_ray.progress import progress
+    from ded_ray.generate.identity import GenerateJob
+    from ded_ray.generate.monitor import EngineMonitor
+    from ded_ray.generate.ray_data import generate
+    from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.progress import progress, start_actor
 
     start_ray()
     quarantine = folder / "quarantine.jsonl"
     with (
-        progress("answers", 0, "problems", Watch, quarantine, 1000) as watch,
-        answering(folder / "problems.parquet", TEACHER, 0, folder / "groups", quarantine, watch) as groups,
+        progress("answers", 0, "problems", start_actor(EngineMonitor, quarantine, 1000)) as monitor,
+        generate(GenerateJob(TEACHER, 0, folder / "groups", quarantine), folder / "problems.parquet", monitor) as groups,
     ):
         print(json.dumps({"handed_on": sum(1 for _ in groups.iter_rows())}), flush=True)
 
 
 def expected_groups(problems: list[Problem]) -> dict[str, Group]:
     """What an undisturbed run makes, without Ray."""
-    from ded_ray.generate.answering import group_id
-    from ded_ray.generate.engine import Request, group_seed, identity
-    from ded_ray.generate.scripted_engine import ScriptedModel
+    from ded_ray.generate.engine import Request
+    from ded_ray.generate.engines.scripted import ScriptedModel
+    from ded_ray.generate.identity import group_id, group_seed, identity
 
     engine = ScriptedModel(ScriptedEngine(cut_off_rate=0.1))
     asked = [Request([], TEACHER.sampling, group_seed(0, problem.problem_id, "scripted"), problem) for problem in problems]
@@ -65,7 +67,7 @@ def engine_processes() -> list[int]:
     import psutil
 
     return [process.pid for process in psutil.process_iter(["name", "cmdline"])
-            if "MapWorker(MapBatches(Answering))" in " ".join(process.info["cmdline"] or [])]  # fmt: skip
+            if "MapWorker(MapBatches(GenerateWorker))" in " ".join(process.info["cmdline"] or [])]  # fmt: skip
 
 
 def chaos(num_problems: int, kills: list[str], seed: int, pause: tuple[float, float]) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def chaos(num_problems: int, kills: list[str], seed: int, pause: tuple[float, fl
     import pyarrow.parquet as pq
     from ray.cluster_utils import Cluster
 
-    from ded_ray.generate.watch import read_quarantine
+    from ded_ray.generate.monitor import read_quarantine
     from ded_ray.tiny.problems import make_problems
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")

@@ -78,9 +78,10 @@ def whole(num_prompts: int) -> dict[str, float]:
     import pyarrow.parquet as pq
     import ray
 
-    from ded_ray.curate.plan import curate
     from ded_ray.curate.questions import choose_questions
-    from ded_ray.machine import peak_memory, quieten
+    from ded_ray.curate.ray_data import curate
+    from ded_ray.runtime.connect import quieten
+    from ded_ray.runtime.memory import peak_memory
     from ded_ray.tiny.styles import careful
 
     rng = random.Random(0)
@@ -150,7 +151,7 @@ def group(problem: Problem, style: Any, rng: random.Random) -> Group:
 
 
 def reading(num_answers: int) -> dict[str, float]:
-    from ded_ray.surprisal import Reader
+    from ded_ray.models.surprisal import Reader
     from ded_ray.tiny.problems import make_problems
     from ded_ray.tiny.styles import rambling
 

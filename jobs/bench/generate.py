@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ded_ray.models.load import model_path
 from ded_ray.recipe import Sampling, Teacher, VllmEngine
-from ded_ray.tiny.models import model_path
 
 WAYS = ("plain", "ours", "ray_llm", "ray_llm_tuned")
 
@@ -59,7 +59,7 @@ def problems(arguments: argparse.Namespace) -> list[Any]:
 
 def plain(arguments: argparse.Namespace) -> tuple[int, float]:
     """`vllm.LLM`, all prompts at once."""
-    from ded_ray.generate.vllm_engine import engine_arguments, prepare_cpu
+    from ded_ray.generate.engines.vllm import engine_arguments, prepare_cpu
 
     engine, sampling = settings(arguments)
     if arguments.device == "cpu":
@@ -80,29 +80,31 @@ def plain(arguments: argparse.Namespace) -> tuple[int, float]:
 
 
 def ours(arguments: argparse.Namespace) -> tuple[int, float]:
-    """`answering`, as a run does it: groups saved, watched, and read as they come."""
+    """`generate`, as a run does it: groups saved, monitored, and read as they come."""
     import pyarrow.parquet as pq
     import ray
 
-    from ded_ray.generate.plan import answering
-    from ded_ray.generate.watch import Watch
-    from ded_ray.machine import start_ray
-    from ded_ray.progress import progress
+    from ded_ray.generate.identity import GenerateJob
+    from ded_ray.generate.monitor import EngineMonitor
+    from ded_ray.generate.ray_data import generate
     from ded_ray.records import Problem, to_table
+    from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.progress import progress, start_actor
 
     start_ray(num_cpus=8)
     asked, (engine, sampling) = problems(arguments), settings(arguments)
-    who = Teacher(model=arguments.model, engine=engine, sampling=sampling)
+    generator = Teacher(model=arguments.model, engine=engine, sampling=sampling)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pq.write_table(to_table(asked, Problem), folder / "problems.parquet")
         quarantine = folder / "quarantine.jsonl"
+        job = GenerateJob(generator, 0, folder / "groups", quarantine)
         with (
-            progress("answers", len(asked), "problems", Watch, quarantine, 0) as watch,
-            answering(folder / "problems.parquet", who, 0, folder / "groups", quarantine, watch) as groups,
+            progress("answers", len(asked), "problems", start_actor(EngineMonitor, quarantine, 0)) as monitor,
+            generate(job, folder / "problems.parquet", monitor) as groups,
         ):
             rollouts = [rollout for row in groups.iter_rows() for rollout in row["rollouts"]]
-            seconds = ray.get(watch.read.remote())["working"]
+            seconds = ray.get(monitor.read.remote())["working"]
     if len(rollouts) != arguments.problems * arguments.rollouts:
         raise RuntimeError(f"{len(rollouts)} rollouts")
     return sum(rollout["num_tokens"] for rollout in rollouts), seconds
@@ -112,8 +114,8 @@ def ray_llm(arguments: argparse.Namespace) -> tuple[int, float]:
     """ray.data.llm's processor over each prompt G times."""
     import os
 
-    from ded_ray.generate.vllm_engine import engine_arguments, prepare_cpu
-    from ded_ray.machine import start_ray
+    from ded_ray.generate.engines.vllm import engine_arguments, prepare_cpu
+    from ded_ray.runtime.connect import start_ray
 
     engine, sampling = settings(arguments)
     cpu, tuned = arguments.device == "cpu", arguments.way == "ray_llm_tuned"

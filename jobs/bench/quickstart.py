@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ded_ray.machine import peak_memory
+from ded_ray.runtime.memory import peak_memory
 
 DED_RAY = [sys.executable, "-m", "ded_ray.cli"]
 

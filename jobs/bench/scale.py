@@ -39,11 +39,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """One driver, from the prompts' files to the verdicts' files."""
     import pyarrow.dataset as pads
 
-    from ded_ray.generate.plan import answering
-    from ded_ray.generate.watch import Watch
-    from ded_ray.machine import start_ray
-    from ded_ray.progress import progress
-    from ded_ray.verify.plan import verify
+    from ded_ray.generate.identity import GenerateJob
+    from ded_ray.generate.monitor import EngineMonitor
+    from ded_ray.generate.ray_data import generate
+    from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.progress import progress, start_actor
+    from ded_ray.verify.ray_data import verify
 
     start_ray(num_cpus=8)
     with tempfile.TemporaryDirectory() as name:
@@ -52,12 +53,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         (folder / "verdicts").mkdir()
         write_problems(folder / "problems", arguments.problems)
         engine = ScriptedEngine(workers=arguments.workers, batch_size=256)
-        who = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=NUM_ROLLOUTS))
+        generator = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=NUM_ROLLOUTS))
         quarantine, started = folder / "quarantine.jsonl", time.time()
+        job = GenerateJob(generator, 0, folder / "groups", quarantine)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with (
-            progress("answers", arguments.problems, "problems", Watch, quarantine, 0) as watch,
-            answering(folder / "problems", who, 0, folder / "groups", quarantine, watch) as groups,
+            progress("answers", arguments.problems, "problems", start_actor(EngineMonitor, quarantine, 0)) as monitor,
+            generate(job, folder / "problems", monitor) as groups,
         ):
             verify(groups, Verify(batch_size=256, workers=arguments.workers)).write_parquet(str(folder / "verdicts"))
         seconds = time.time() - started
@@ -102,10 +104,11 @@ def megabytes_of_ids(count: int) -> int:
     import numpy as np
     import psutil
 
-    from ded_ray.generate.saved import Ids, Saved
+    from ded_ray.generate.identity import Ids
+    from ded_ray.generate.store import StoredGroups
 
     before = psutil.Process().memory_info().rss
-    saved = Saved(
+    saved = StoredGroups(
         np.sort(np.random.default_rng(0).integers(0, 2**63, count // 2, np.uint64)), np.zeros(count // 2, np.int32), []
     )
     finished = Ids()

@@ -18,7 +18,7 @@ import psutil
 
 from ded_ray.recipe import Code, Verify
 from ded_ray.records import Group, Problem, Rollout
-from ded_ray.verify.plan import Verifying
+from ded_ray.verify.worker import VerifyWorker
 from jobs.bench.hostile import (
     ANSWERS,
     CALLS,
@@ -36,7 +36,7 @@ SECONDS_FOR_GOODBYE = 0.5
 """A process that was killed may still be seen for so long."""
 
 
-def knobs(deadline_seconds: float) -> Verify:
+def config(deadline_seconds: float) -> Verify:
     """Everything on, and little time."""
     return Verify(
         timeout_seconds=deadline_seconds,
@@ -66,7 +66,7 @@ class Tally:
         self.examples.append(f"{what}: {attack.name}: {status} after {seconds:.2f} s")
 
 
-def verdict(verifying: Verifying, verifier: str, completion: str, answer: str) -> tuple[str, float]:
+def verdict(verifying: VerifyWorker, verifier: str, completion: str, answer: str) -> tuple[str, float]:
     """Status and seconds of one completion, through the actor's own method."""
     problem = Problem(problem_id="p", prompt="?", answer=answer, verifier=verifier)
     rollout = Rollout(index=0, completion=completion, num_tokens=1, finish_reason="stop", seed=0)
@@ -87,7 +87,7 @@ def left_behind(before: set[int]) -> list[str]:
     return left
 
 
-def torture(verifying: Verifying, verifier: str, attacks: Iterable[Attack], deadline_seconds: float) -> Tally:
+def torture(verifying: VerifyWorker, verifier: str, attacks: Iterable[Attack], deadline_seconds: float) -> Tally:
     """Try every attack, and after each an honest answer."""
     tally = Tally()
     for attack in attacks:
@@ -135,7 +135,7 @@ def until(end: float, attacks: Iterable[Attack]) -> Iterable[Attack]:
 def main() -> None:
     seconds, deadline = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0, 3.0
     os.environ["SECRET"] = "SECRET"  # noqa: S105  what the attacks look for
-    verifying, tallies = Verifying(knobs(deadline)), []
+    verifying, tallies = VerifyWorker(config(deadline)), []
     for verifier, attacks in (("math", [*ANSWERS, *MORE_ANSWERS]), ("code", [*PROGRAMS, *MORE_PROGRAMS])):
         if verdict(verifying, verifier, *HONEST[verifier])[0] != "correct":
             sys.exit(f"the {verifier} verifier does not work on this machine")

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ded_ray.files.user import read_rows
 from ded_ray.recipe import Verify
 from ded_ray.records import Group, Problem, Rollout, to_table
-from ded_ray.user_files import read_rows
 from ded_ray.verify.extract import extract_answer
-from ded_ray.verify.math import MathVerifier
+from ded_ray.verify.math.verifier import MathVerifier
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BESIDE = [DATA / "gsm8k_rollouts.jsonl", DATA / "math500_rollouts.jsonl"]
@@ -78,11 +78,11 @@ def seconds_with(num_actors: int, groups: list[Group]) -> float:
     """Of verdicts alone: from the moment that every actor has given its first."""
     import ray
 
-    from ded_ray.verify.plan import Verifying
+    from ded_ray.verify.worker import VerifyWorker
 
     # In the object store, as the blocks of a plan are.
     tables = [ray.put(to_table(groups[i : i + 64], Group)) for i in range(0, len(groups), 64)]
-    actors = [ray.remote(num_cpus=1)(Verifying).remote(Verify()) for _ in range(num_actors)]
+    actors = [ray.remote(num_cpus=1)(VerifyWorker).remote(Verify()) for _ in range(num_actors)]
     warm = to_table(groups_of([{"prompt": "", "answer": "1+x", "completion": "\\boxed{x+1}"}]), Group)
     ray.get([actor.__call__.remote(warm) for actor in actors])
     started = time.perf_counter()
@@ -106,7 +106,7 @@ def main() -> None:
         tail = row["completion"][-120:].replace("\n", " ")
         print(json.dumps({"answer": row["answer"], "ours": status, "math_verify": correct,
                           "why": why(row, status), "completion_ends": tail}))  # fmt: skip
-    from ded_ray.machine import start_ray
+    from ded_ray.runtime.connect import start_ray
 
     start_ray()
     groups = groups_of(rows * SCALING_COPIES)

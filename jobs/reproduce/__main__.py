@@ -25,7 +25,7 @@ def main() -> None:
         sys.exit(f"jobs.reproduce: {error}")
     worlds = [World(arguments.out.absolute(), seed, size) for seed in range(size.seeds)]
     started = time.time()
-    from ded_ray.machine import start_ray
+    from ded_ray.runtime.connect import start_ray
 
     start_ray(num_cpus=2)
     all_done("answers", World.answer_all, [(world, model) for world in worlds for model in TEACHERS], started)
@@ -37,7 +37,7 @@ def lessons_of(world: World) -> list[Any]:
     """The world's lessons, each once; which names they go by is written down."""
     from transformers import AutoTokenizer
 
-    from ded_ray.tiny.models import model_path
+    from ded_ray.models.load import model_path
     from jobs.reproduce.experiments import lessons
 
     tokenizer = AutoTokenizer.from_pretrained(model_path(STUDENT))

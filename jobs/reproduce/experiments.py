@@ -10,9 +10,9 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from ded_ray.curate.group import Encode, curate_group, examples_of
+from ded_ray.curate.group import Encode, curate_group
 from ded_ray.recipe import Adaptive, Curate, Diversity, Quality, Sampling, Weights
-from ded_ray.records import Example, Group, stable_hash
+from ded_ray.records import Example, Group, examples_of, stable_hash
 from jobs.reproduce.world import BATCH_SIZE, SAMPLING, STUDENT, TEACHERS, World
 
 
@@ -49,11 +49,11 @@ WRONG_TOO = Quality(keep_wrong=True)
 PLAIN, ALL = Weights(map="none"), Diversity(num_kept=None)
 
 
-def lesson(groups: list[Group], encode: Encode, world: World, num_steps: int = 0, **knobs: object) -> Lesson:
+def lesson(groups: list[Group], encode: Encode, world: World, num_steps: int = 0, **config: object) -> Lesson:
     """Copies of these groups, curated with these knobs, plain weights and all right answers by default; taught for as many
     steps as the world's epochs make, unless it is said for how many."""
-    curate = Curate.model_validate({"weights": PLAIN, "diversity": ALL, **knobs})
-    examples = [one for g in groups for one in examples_of(curate_group(deepcopy(g), curate, encode, world.seed))]
+    curate = Curate.model_validate({"weights": PLAIN, "diversity": ALL, **config})
+    examples = [one for g in groups for one in examples_of(curate_group(deepcopy(g), curate, encode, seed=world.seed))]
     return Lesson(examples, num_steps or world.size.epochs * -(-len(examples) // BATCH_SIZE))
 
 
@@ -151,7 +151,7 @@ def adaptive(groups: list[Group]) -> list[Group]:
     asked = []
     for group in groups:
         parts = (replace(group, rollouts=group.rollouts[:count]) for count in rounds)
-        asked.append(next((part for part in parts if part.settled), group))
+        asked.append(next((part for part in parts if part.all_verdicts_agree), group))
     return asked
 
 

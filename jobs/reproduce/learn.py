@@ -1,44 +1,57 @@
 """Trains one tiny student on a corpus and measures it, in one process: ded_ray's own loss, order and schedule without Ray
-Train around them. (tests/train/test_train.py holds the worker loop to these few lines.)"""
+Train around them. `tests/train/test_train.py` holds the worker loop to `fit`."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from ded_ray.evaluate.scores import pass_rates
+from ded_ray.models.chat import ChatTokenizer
+from ded_ray.models.load import model_path
 from ded_ray.recipe import Sampling, Train
-from ded_ray.tiny.models import model_path
-from ded_ray.train.loss import step_weights, weighted_token_loss
-from ded_ray.train.sequences import batch_at, pad, to_sequence
-from ded_ray.train.worker import learning_rate_at
+from ded_ray.train.batches import batch_at, pad
+from ded_ray.train.loss import step_weights, token_losses, weighted_token_loss
+from ded_ray.train.schedule import learning_rate_at
+from ded_ray.train.sequences import Sequence, to_sequence
 from jobs.reproduce.experiments import Lesson
 from jobs.reproduce.world import BATCH_SIZE, LEARNING_RATE, STUDENT, World, answered, remember
 
 
 def learn(lesson: Lesson, world: World, folder: Path) -> None:
     """Train the student and save it in `folder`."""
-    knobs = Train(learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE)
     torch.set_num_threads(1)
     torch.manual_seed(world.seed)
-    path = model_path(STUDENT)
-    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    sequences = [to_sequence(example, tokenizer) for example in lesson.examples]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    for step in range(lesson.num_steps):
-        batch = [sequences[i] for i in batch_at(step, len(sequences), BATCH_SIZE, seed=world.seed)]
-        ids, mask, labels, _ = pad(batch, tokenizer.pad_token_id)
-        scaled, normalizer = step_weights([s.weight for s in batch], [len(s.completion_ids) for s in batch])
-        loss = (
-            weighted_token_loss(model(input_ids=ids, attention_mask=mask).logits, labels, torch.tensor(scaled)) / normalizer
-        )
+    config = Train(learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE)
+    chat = ChatTokenizer(STUDENT)
+    model, _ = fit(
+        STUDENT, [to_sequence(example, chat) for example in lesson.examples], config, lesson.num_steps, world.seed
+    )
+    model.save_pretrained(folder)
+    chat.tokenizer.save_pretrained(folder)
+
+
+def fit(student: str, sequences: list[Sequence], config: Train, num_steps: int, seed: int) -> tuple[Any, list[float]]:
+    """(the trained model, the loss of every step): the whole of weighted training in one plain loop."""
+    model, losses = AutoModelForCausalLM.from_pretrained(model_path(student), dtype=torch.float32), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    for step in range(num_steps):
+        step_sequences = [sequences[i] for i in batch_at(step, len(sequences), config.batch_size, seed)]
+        num_tokens = [len(sequence.completion_ids) for sequence in step_sequences]
+        weights, normalizer = step_weights([sequence.weight for sequence in step_sequences], num_tokens)
+        weighted = [replace(sequence, weight=weight) for sequence, weight in zip(step_sequences, weights, strict=True)]
+        batch = pad(weighted, pad_id=0)
+        logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids).logits
+        loss = weighted_token_loss(token_losses(logits, batch.labels), batch.weights_BT) / normalizer
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
-        optimizer.param_groups[0]["lr"] = learning_rate_at(step, lesson.num_steps, knobs)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, num_steps, config)
         optimizer.step()
         optimizer.zero_grad()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        losses.append(loss.item())
+    return model, losses
 
 
 def measure(model: str, world: World) -> dict[str, list[float]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ded_ray.files.parts import read_records
+from ded_ray.models.surprisal import Reader
 from ded_ray.recipe import Rewards, Sampling, Verify
-from ded_ray.records import Group, Problem, read_records, to_table
-from ded_ray.surprisal import Reader
+from ded_ray.records import Group, Problem, to_table
 from ded_ray.tiny.problems import make_problems
 
 TEACHERS = ("tiny/careful", "tiny/terse", "tiny/rambling", "tiny/student")
@@ -93,14 +94,15 @@ class World:
 
 def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int, batch_size: int = 16) -> list[Group]:
     """Groups of a model, loaded in this process, with verdicts and rewards."""
-    from ded_ray.generate.engine import Request, group_seed
-    from ded_ray.generate.transformers_engine import TransformersModel
-    from ded_ray.verify.plan import Verifying
+    from ded_ray.generate.engine import Request
+    from ded_ray.generate.engines.transformers import TransformersModel
+    from ded_ray.generate.identity import group_seed
     from ded_ray.verify.reward.total import reward_group
+    from ded_ray.verify.worker import VerifyWorker
 
     engine, groups = TransformersModel(model), []
     by_seed = {group_seed(seed, problem.problem_id, "reproduce"): problem for problem in problems}
-    with closing(Verifying(Verify())) as verifying:
+    with closing(VerifyWorker(Verify())) as verifying:
         for start in range(0, len(problems), batch_size):
             requests = [
                 Request([{"role": "user", "content": problem.prompt}], sampling, own_seed)

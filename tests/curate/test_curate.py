@@ -2,12 +2,12 @@ import pytest
 
 from ded_ray.curate import compress as difficulty
 from ded_ray.curate.compress import compress, student_pass_rate
-from ded_ray.curate.group import curate_group, examples_of
+from ded_ray.curate.group import curate_group
 from ded_ray.curate.quality import RULES, reason_to_drop
 from ded_ray.curate.rules import correctness
 from ded_ray.curate.rules.answer import Answer
 from ded_ray.recipe import Compress, Curate, Diversity, Quality, Weights
-from ded_ray.records import Group, Problem, Rollout
+from ded_ray.records import Group, Problem, Rollout, examples_of
 
 
 def group(statuses: str, completions: list[str] | None = None) -> Group:
@@ -52,20 +52,20 @@ def test_what_the_student_knows_is_dropped(statuses, reason):
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule in RULES for case in rule.CASES])
 def test_the_cases_that_a_rule_shows(rule, case):
-    (completion, num_tokens, question, knobs), dropped = case
-    assert rule.drops(Answer(completion, num_tokens, question), Quality(**knobs)) is dropped
+    (completion, num_tokens, question, config), dropped = case
+    assert rule.drops(Answer(completion, num_tokens, question), Quality(**config)) is dropped
 
 
 @pytest.mark.parametrize(("case", "reason"), difficulty.CASES)
 def test_which_questions_are_too_easy_or_too_hard(case, reason):
-    rate, knobs = case
-    assert difficulty.reason_to_drop(rate, Compress(**knobs)) == reason
+    rate, config = case
+    assert difficulty.reason_to_drop(rate, Compress(**config)) == reason
 
 
 @pytest.mark.parametrize(("case", "reason"), correctness.CASES)
 def test_which_verdicts_may_be_trained_on(case, reason):
-    status, knobs = case
-    assert correctness.reason_to_drop(status, Quality(**knobs)) == reason
+    status, config = case
+    assert correctness.reason_to_drop(status, Quality(**config)) == reason
 
 
 def test_reasons_to_drop():
@@ -100,8 +100,8 @@ def test_groups_without_a_signal():
 
 
 def test_wrong_answers_can_be_kept_at_their_low_weight():
-    knobs = Curate(quality=Quality(keep_wrong=True), diversity=Diversity(num_kept=None))
-    examples = examples_of(curate_group(group("cwww"), knobs, encode))
+    config = Curate(quality=Quality(keep_wrong=True), diversity=Diversity(num_kept=None))
+    examples = examples_of(curate_group(group("cwww"), config, encode))
     assert len(examples) == 4
     assert examples[0].weight > 1 > examples[1].weight > 0
 
@@ -114,16 +114,16 @@ def test_what_cannot_be_trained_on_is_dropped_before_the_most_diverse_are_picked
 
 @pytest.mark.parametrize(("statuses", "num_kept"), [("cccccccw", 4), ("ccccccww", 4), ("cwwwwwww", 4), ("cccwwwww", None)])
 def test_what_is_pushed_away_weighs_less_than_what_is_learnt_whatever_was_picked(statuses, num_kept):
-    knobs = Curate(weights=Weights(map="signed", alpha=0.8), quality=Quality(keep_wrong=True),
+    config = Curate(weights=Weights(map="signed", alpha=0.8), quality=Quality(keep_wrong=True),
                    diversity=Diversity(num_kept=num_kept))  # fmt: skip
-    kept = [e.weight for e in examples_of(curate_group(group(statuses), knobs, encode))]
+    kept = [e.weight for e in examples_of(curate_group(group(statuses), config, encode))]
     learnt, pushed = sum(w for w in kept if w > 0), -sum(w for w in kept if w < 0)
     assert 0 < pushed <= 0.8 * learnt + 1e-9
 
 
 def test_nothing_is_pushed_away_where_nothing_is_learnt():
     texts = ["<think>unpaired", "x", "y"]
-    knobs = Curate(weights=Weights(map="signed"), quality=Quality(keep_wrong=True))
-    g = curate_group(group("cww", texts), knobs, encode)
+    config = Curate(weights=Weights(map="signed"), quality=Quality(keep_wrong=True))
+    g = curate_group(group("cww", texts), config, encode)
     assert dropped(g) == ["think_unpaired", "no_weight", "no_weight"]
     assert examples_of(g) == []

@@ -34,9 +34,9 @@ def test_the_bounds_change_no_pick(texts, num_kept, by_sum):
 def counting(texts, num_kept, by_sum=False):
     calls = []
 
-    def distance(*pair, **knobs):
+    def distance(*pair, **config):
         calls.append(pair)
-        return Levenshtein.distance(*pair, **knobs)
+        return Levenshtein.distance(*pair, **config)
 
     return farthest(texts, num_kept, by_sum=by_sum, distance=distance), len(calls)
 

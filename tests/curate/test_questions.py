@@ -8,7 +8,7 @@ from conftest import shared
 
 from ded_ray.curate import contamination, duplicates
 from ded_ray.curate.questions import choose_questions
-from ded_ray.curate.wording import runs, words
+from ded_ray.curate.words import runs, words
 from ded_ray.recipe import Questions
 from ded_ray.records import Problem
 
@@ -19,9 +19,9 @@ def problems(*prompts):
     return [Problem(problem_id=f"p{i}", prompt=prompt, answer="") for i, prompt in enumerate(prompts)]
 
 
-def reasons(asked, benchmark, **knobs):
+def reasons(asked, benchmark, **config):
     found = problems(*asked)
-    hits = choose_questions(found, {"held": problems(*benchmark)}, Questions(**knobs))
+    hits = choose_questions(found, {"held": problems(*benchmark)}, Questions(**config))
     return [problem.dropped_because for problem in found], hits
 
 
@@ -109,10 +109,10 @@ def test_texts_without_spaces_are_compared_by_their_characters():
 
 
 def test_real_questions_that_are_asked_twice_or_nearly_so():
-    def asked(name, column, **knobs):
+    def asked(name, column, **config):
         rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]
         found = problems(*[row[column] for row in rows])
-        choose_questions(found, {}, Questions(**knobs))
+        choose_questions(found, {}, Questions(**config))
         return found, Counter(problem.dropped_because for problem in found)
 
     _, counts = asked("mmlu_stem_test.jsonl", "question")  # without its choices, which often make the difference

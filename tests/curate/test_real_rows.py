@@ -7,13 +7,13 @@ from itertools import groupby
 import pytest
 from conftest import shared
 
-from ded_ray.curate.group import curate_group, examples_of
+from ded_ray.curate.group import curate_group
 from ded_ray.curate.quality import RULES
 from ded_ray.curate.rules import loops
 from ded_ray.curate.rules.answer import Answer
+from ded_ray.models.surprisal import Reader
 from ded_ray.recipe import Curate, Diversity, Quality, Weights
-from ded_ray.records import Group, Problem, Rollout
-from ded_ray.surprisal import Reader
+from ded_ray.records import Group, Problem, Rollout, examples_of
 
 
 def rows(name):
@@ -46,11 +46,11 @@ def groups():
 
 @pytest.mark.parametrize("pick", ["farthest", "farthest_sum", "random", "longest", "shortest"])
 def test_real_groups_are_curated_and_the_books_balance(pick):
-    knobs = Curate(diversity=Diversity(num_kept=2, pick=pick, over="words"))
+    config = Curate(diversity=Diversity(num_kept=2, pick=pick, over="words"))
     reasons, kept = Counter(), 0
     for group in groups():
         right = len({r.completion for r in group.rollouts if r.status == "correct"})
-        curated = curate_group(group, knobs, lambda text: text.split())
+        curated = curate_group(group, config, lambda text: text.split())
         reasons.update(r.dropped_because for r in curated.rollouts)
         assert len(examples_of(curated)) == min(2, right)
         kept += len(examples_of(curated))
@@ -64,8 +64,8 @@ def test_real_groups_get_weights_that_favour_what_is_right(kind):
     mixed = 0
     for group in groups():
         weights = Weights(map=kind, advantage="leave_one_out")
-        knobs = Curate(weights=weights, quality=Quality(keep_wrong=True), diversity=Diversity(num_kept=None))
-        curated = curate_group(group, knobs, lambda text: text.split())
+        config = Curate(weights=weights, quality=Quality(keep_wrong=True), diversity=Diversity(num_kept=None))
+        curated = curate_group(group, config, lambda text: text.split())
         right = [r.weight for r in curated.rollouts if r.status == "correct"]
         wrong = [r.weight for r in curated.rollouts if r.status == "wrong"]
         if right and wrong:
@@ -80,10 +80,10 @@ def test_real_groups_get_weights_that_favour_what_is_right(kind):
 def test_the_lowest_rank_surprisal_ratio_of_real_answers_is_kept():
     reader = Reader("tiny/student")
     mixed = [group for group in groups() if sum(r.status == "correct" for r in group.rollouts) >= 3][:6]
-    knobs = Curate(diversity=Diversity(num_kept=1, pick="lowest_rsr"))
+    config = Curate(diversity=Diversity(num_kept=1, pick="lowest_rsr"))
     for group in mixed:
         surprises = reader.surprises([(group.prompt, rollout.completion) for rollout in group.rollouts])
         for rollout, surprise in zip(group.rollouts, surprises, strict=True):
             rollout.rsr = surprise.rsr
-        [kept] = examples_of(curate_group(group, knobs, lambda text: text.split()))
+        [kept] = examples_of(curate_group(group, config, lambda text: text.split()))
         assert group.rollouts[kept.index].rsr == min(r.rsr for r in group.rollouts if r.status == "correct")

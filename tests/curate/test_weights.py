@@ -40,10 +40,10 @@ def test_softmax_weights_sum_to_the_size_of_the_group(rewards, temperature):
 
 @pytest.mark.parametrize(("policy", "right", "wrong"), [("one_if_correct", 1.0, 0.0), ("one", 1.0, 1.0), ("drop", 0.0, 0.0)])
 def test_uniform_groups_follow_their_policy(policy, right, wrong):
-    knobs = Weights(uniform_group=policy)
-    assert weights([1.0] * 4, [True] * 4, knobs) == [right] * 4
-    assert weights([0.0] * 4, [False] * 4, knobs) == [wrong] * 4
-    assert weights([], [], knobs) == []
+    config = Weights(uniform_group=policy)
+    assert weights([1.0] * 4, [True] * 4, config) == [right] * 4
+    assert weights([0.0] * 4, [False] * 4, config) == [wrong] * 4
+    assert weights([], [], config) == []
 
 
 def test_floating_point_noise_is_no_ranking():
@@ -75,23 +75,23 @@ ALL_KNOBS = st.builds(
 
 
 @given(REWARDS, ALL_KNOBS, st.none() | st.floats(0, 1))
-def test_every_combination_sums_and_ranges_as_documented(rewards, knobs, pass_rate):
-    relative = advantages(rewards, knobs.advantage)
+def test_every_combination_sums_and_ranges_as_documented(rewards, config, pass_rate):
+    relative = advantages(rewards, config.advantage)
     assert sum(relative) == pytest.approx(0, abs=1e-3)
-    if knobs.advantage == "rank":
+    if config.advantage == "rank":
         assert all(-1 <= a <= 1 for a in relative)
-    factor = kernel(pass_rate, knobs.pass_rate)
+    factor = kernel(pass_rate, config.pass_rate)
     assert 0 <= factor <= 1 + 1e-9
     corrects = [r > 0.5 for r in rewards]
-    found = weights(rewards, corrects, knobs, pass_rate)
-    plain = weights(rewards, corrects, knobs.model_copy(update={"pass_rate": None}))
+    found = weights(rewards, corrects, config, pass_rate)
+    plain = weights(rewards, corrects, config.model_copy(update={"pass_rate": None}))
     assert found == pytest.approx([w * factor for w in plain])
-    if knobs.map == "none":
+    if config.map == "none":
         assert plain == [1.0] * len(rewards)
     elif is_uniform(rewards) or not any(corrects):
         assert set(plain) <= {0.0, 1.0}
     else:
-        match knobs.map:
+        match config.map:
             case "softmax":
                 assert sum(plain) == pytest.approx(len(rewards))
                 assert min(plain) >= 0
@@ -100,7 +100,7 @@ def test_every_combination_sums_and_ranges_as_documented(rewards, knobs, pass_ra
             case "clip":
                 assert all(0.2 <= w <= 1.8 for w in plain)
             case "signed":
-                assert sum(w for w in plain if w < 0) == pytest.approx(-knobs.alpha * sum(w for w in plain if w > 0))
+                assert sum(w for w in plain if w < 0) == pytest.approx(-config.alpha * sum(w for w in plain if w > 0))
         order = sorted(range(len(rewards)), key=lambda i: rewards[i])
         for lower, higher in pairwise(order):
             assert plain[lower] <= plain[higher] + 1e-9

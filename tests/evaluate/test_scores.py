@@ -1,6 +1,7 @@
 import pytest
 
-from ded_ray.evaluate.scores import bootstrap_interval, pass_rates, score
+from ded_ray.evaluate.intervals import bootstrap_interval
+from ded_ray.evaluate.scores import pass_rates, score
 from ded_ray.records import Group, Problem, Rollout
 
 

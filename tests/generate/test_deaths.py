@@ -10,34 +10,35 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from ded_ray.generate.plan import answering
-from ded_ray.generate.saved import settle
-from ded_ray.generate.watch import Watch
-from ded_ray.knobs import Stopped
+from ded_ray.errors import Stopped
+from ded_ray.files.parts import read_records
+from ded_ray.generate.monitor import EngineMonitor
+from ded_ray.generate.ray_data import generate
+from ded_ray.generate.store import compact
 from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
-from ded_ray.records import Group, Problem, read_records, to_table
+from ded_ray.records import Group, Problem, to_table
 from ded_ray.tiny.problems import make_problems
 
 PROBLEMS = make_problems("chain", 40, (3, 6), 0)
 
 
-def teacher(**knobs) -> Teacher:
-    engine = ScriptedEngine(batch_size=1, seconds_per_group=0.1, **knobs)
+def teacher(**config) -> Teacher:
+    engine = ScriptedEngine(batch_size=1, seconds_per_group=0.1, **config)
     return Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=3))
 
 
-def answered(folder, who, max_deaths=20, meanwhile=lambda _: None):
+def answered(folder, generator, max_deaths=20, meanwhile=lambda _: None):
     """(groups, what the watch counted); `meanwhile` runs in a thread and gets the watch."""
-    watch = ray.remote(num_cpus=0)(Watch).remote(folder / "quarantine.jsonl", max_deaths)
+    monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(folder / "quarantine.jsonl", max_deaths)
     pq.write_table(to_table(PROBLEMS, Problem), folder / "p.parquet")
-    thread = threading.Thread(target=meanwhile, args=(watch,))
+    thread = threading.Thread(target=meanwhile, args=(monitor,))
     thread.start()
     try:
-        with answering(folder / "p.parquet", who, 0, folder / "groups", folder / "quarantine.jsonl", watch) as groups:
+        with generate(folder / "p.parquet", generator, 0, folder / "groups", folder / "quarantine.jsonl", monitor) as groups:
             rows = [Group.from_row(row) for row in groups.take_all()]
     finally:
         thread.join()
-    return sorted(rows, key=lambda g: g.group_id), ray.get(watch.read.remote())
+    return sorted(rows, key=lambda g: g.group_id), ray.get(monitor.read.remote())
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +52,15 @@ def engine_processes():
     ]
 
 
-def wait_for(watch, num_groups):
-    while ray.get(watch.read.remote()).get("groups", 0) < num_groups:
+def wait_for(monitor, num_groups):
+    while ray.get(monitor.read.remote()).get("groups", 0) < num_groups:
         time.sleep(0.05)
 
 
 def test_a_killed_engine_is_replaced_and_makes_only_what_was_missing(undisturbed, tmp_path):
-    def kill(watch):
+    def kill(monitor):
         for done in (8, 20):
-            wait_for(watch, done)
+            wait_for(monitor, done)
             os.kill(engine_processes()[0].pid, signal.SIGKILL)
 
     groups, counts = answered(tmp_path, teacher(notes=str(tmp_path / "notes")), meanwhile=kill)
@@ -84,7 +85,7 @@ def test_a_poisonous_prompt_goes_to_quarantine_and_stays_there(undisturbed, tmp_
 def test_engines_that_keep_dying_stop_the_run_in_one_line_with_what_they_made(undisturbed, tmp_path):
     with pytest.raises(Stopped, match="scripted: 1 engines died, and max_deaths is 0"):
         answered(tmp_path, teacher(dies_at=PROBLEMS[30].problem_id), max_deaths=0)
-    finished = len(settle(tmp_path / "groups").ids)
+    finished = len(compact(tmp_path / "groups").ids)
     assert finished >= 25
     groups, counts = answered(tmp_path, teacher())
     assert groups == undisturbed

@@ -6,7 +6,8 @@ from openai import OpenAI
 
 from ded_ray.generate.engine import Request
 from ded_ray.recipe import Sampling, Serve
-from ded_ray.serve.app import in_chunks, served
+from ded_ray.serve.ray_serve import served
+from ded_ray.serve.transformers_app import in_chunks
 
 ASK = {"model": "careful", "messages": [{"role": "user", "content": "Reverse: 4821"}], "max_tokens": 60}
 
@@ -30,15 +31,15 @@ def test_chat(client):
 
 
 def test_a_seed_repeats_and_a_limit_cuts_off(client):
-    knobs = ASK | {
+    config = ASK | {
         "messages": [{"role": "user", "content": "Left to right, mod 10: 7+5*3-8*7+2"}],
         "temperature": 2.0,
         "n": 4,
     }
-    first, again = (client.chat.completions.create(**knobs, seed=5) for _ in range(2))
+    first, again = (client.chat.completions.create(**config, seed=5) for _ in range(2))
     assert [c.message.content for c in first.choices] == [c.message.content for c in again.choices]
     assert len({c.message.content for c in first.choices}) > 1
-    cut = client.chat.completions.create(**knobs | {"max_tokens": 2}, seed=5)
+    cut = client.chat.completions.create(**config | {"max_tokens": 2}, seed=5)
     assert {c.finish_reason for c in cut.choices} == {"length"}
 
 

@@ -13,16 +13,19 @@ import yaml
 from conftest import run_cli
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray import pipeline, smoke, surprisal
-from ded_ray.inputs import read_inputs
-from ded_ray.recipe_file import load_recipe
-from ded_ray.records import Group, Rollout, read_records, to_table
+from ded_ray import pipeline
+from ded_ray.files.parts import read_records
+from ded_ray.models import surprisal
+from ded_ray.models.load import model_path
+from ded_ray.models.surprisal import MAX_RANK, Reader, rsr_of
+from ded_ray.recipe.load import load_recipe
+from ded_ray.records import Group, Rollout, to_table
 from ded_ray.report.terminal import show_teachers
 from ded_ray.run import Run
-from ded_ray.surprisal import MAX_RANK, Reader, rsr_of
-from ded_ray.teachers.choice import choose, compare, disagreement, mean_score
+from ded_ray.stages import smoke_test as smoke
+from ded_ray.stages.inputs import read_inputs
 from ded_ray.teachers.measure import centroid_shift
-from ded_ray.tiny.models import model_path
+from ded_ray.teachers.select import choose, compare, disagreement, mean_score
 from ded_ray.tiny.problems import make_problems
 from ded_ray.tiny.styles import STYLES
 

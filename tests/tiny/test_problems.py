@@ -5,7 +5,7 @@ import pytest
 from ded_ray.recipe import Verify
 from ded_ray.tiny.problems import FAMILIES, make_problems
 from ded_ray.tiny.styles import STYLES
-from ded_ray.verify.math import MathVerifier
+from ded_ray.verify.math.verifier import MathVerifier
 
 
 def test_the_same_seed_gives_the_same_problems_and_another_seed_others():

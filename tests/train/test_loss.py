@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ded_ray.train.batches import batch_at, micro_batches, num_steps, pad
 from ded_ray.train.loss import IGNORED, step_weights, weighted_token_loss
-from ded_ray.train.sequences import Sequence, batch_at, micro_batches, num_steps, pad
+from ded_ray.train.sequences import Sequence
 
 
 def test_the_loss_by_hand():

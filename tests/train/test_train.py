@@ -8,15 +8,16 @@ import ray
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray.progress import Counts
+from ded_ray.models.load import model_path
 from ded_ray.recipe import DeepSpeed, Recipe, Student, Teacher, TinyProblems, Train
 from ded_ray.records import Example
-from ded_ray.tiny.models import model_path
+from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
-from ded_ray.train.launch import fitting_examples, train
+from ded_ray.train.batches import batch_at, num_steps, pad
 from ded_ray.train.loss import step_weights, weighted_token_loss
-from ded_ray.train.sequences import batch_at, num_steps, pad, to_sequence
-from ded_ray.train.worker import learning_rate_at
+from ded_ray.train.ray_train import fitting_examples, train
+from ded_ray.train.schedule import learning_rate_at
+from ded_ray.train.sequences import to_sequence
 
 # 11 examples in batches of 4 over 2 workers with micro-batches of 1: uneven last batches, empty shares, accumulation.
 KNOBS = Train(
@@ -24,13 +25,13 @@ KNOBS = Train(
 )
 
 
-def recipe(**knobs) -> Recipe:
+def recipe(**config) -> Recipe:
     return Recipe(
         name="t",
         problems=TinyProblems(),
         student=Student(model="tiny/student"),
         teacher=Teacher(model="tiny/careful"),
-        train=KNOBS.model_copy(update=knobs),
+        train=KNOBS.model_copy(update=config),
     )
 
 
@@ -44,8 +45,8 @@ def examples() -> list[Example]:
     ]  # fmt: skip
 
 
-def trained(folder: Path, name: str = "run", **knobs) -> list[dict[str, float]]:
-    made = recipe(**knobs)
+def trained(folder: Path, name: str = "run", **config) -> list[dict[str, float]]:
+    made = recipe(**config)
     fitting, _ = fitting_examples(examples(), made)
     return train(fitting, made, folder, name, ray.remote(Counts).remote())
 

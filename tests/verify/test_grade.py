@@ -11,19 +11,19 @@ import pytest
 import ray
 from conftest import shared
 
-from ded_ray.knobs import BadInput
+from ded_ray.errors import BadInput
 from ded_ray.recipe import Grade
-from ded_ray.recipe_file import grade_knobs
+from ded_ray.recipe.load import grade_config
 from ded_ray.records import Group, Rollout
-from ded_ray.verify.code import Code
+from ded_ray.verify.code.sandbox import find_walls
+from ded_ray.verify.code.verifier import Code
 from ded_ray.verify.grade import grade_file
-from ded_ray.verify.sandbox import find_walls
 
 
 def graded(rows, tmp_path, verifier="math", sets=(), label="", **more):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    knobs = grade_knobs(verifier, ["verify.workers=1", *sets])
-    summary = grade_file(tmp_path / "in.jsonl", tmp_path / "out.parquet", knobs, label, **more)
+    config = grade_config(verifier, ["verify.workers=1", *sets])
+    summary = grade_file(tmp_path / "in.jsonl", tmp_path / "out.parquet", config, label, **more)
     return pq.read_table(tmp_path / "out.parquet").to_pylist(), summary
 
 

@@ -5,13 +5,14 @@ import pytest
 import ray
 from pydantic import SecretStr
 
-from ded_ray.generate.answering import Asking
-from ded_ray.generate.saved import settle
-from ded_ray.generate.watch import Watch
+from ded_ray.files.parts import read_records
+from ded_ray.generate.monitor import EngineMonitor
+from ded_ray.generate.store import compact
+from ded_ray.generate.worker import BlockingGenerator
 from ded_ray.recipe import Judge, Verify
-from ded_ray.records import Group, Problem, Rollout, read_records, to_table
+from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.verify.judge import agreement, is_asked, opinion, question
-from ded_ray.verify.plan import Judging, judge, verify
+from ded_ray.verify.ray_data import JudgeWorker, judge, verify
 
 
 def rollout(index=0, status="unverifiable", completion="so: yes", reason="stop"):
@@ -38,9 +39,9 @@ class Oracle:
         ]
 
 
-def judged(groups, **knobs):
+def judged(groups, **config):
     oracle = Oracle()
-    return Judging(Judge(model="j", **knobs), lambda: oracle).judge_groups(groups), oracle
+    return JudgeWorker(Judge(model="j", **config), lambda: oracle).judge_groups(groups), oracle
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,13 @@ def test_what_replies_mean(replies, status):
 
 
 def test_it_is_asked_only_where_it_may_speak():
-    knobs = Judge(model="j", audit_rate=0)
-    assert is_asked(group(), rollout(), knobs)
-    assert is_asked(group(), rollout(status="timed_out"), knobs)
+    config = Judge(model="j", audit_rate=0)
+    assert is_asked(group(), rollout(), config)
+    assert is_asked(group(), rollout(status="timed_out"), config)
     for status in ("correct", "wrong", "no_answer", "truncated", "crashed"):
-        assert not is_asked(group(), rollout(status=status), knobs)
-    assert not is_asked(group(verifier="code"), rollout(), knobs)
-    assert not is_asked(group(), rollout(completion="<think>so: yes"), knobs)
+        assert not is_asked(group(), rollout(status=status), config)
+    assert not is_asked(group(verifier="code"), rollout(), config)
+    assert not is_asked(group(), rollout(completion="<think>so: yes"), config)
 
 
 def test_the_rules_go_first_and_keep_their_word():
@@ -111,7 +112,7 @@ def test_a_prompt_without_its_parts_is_refused():
 
 def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
     """A tiny model knows nothing of judging: its replies cannot be read, and what was unchecked stays unchecked."""
-    knobs = Judge.model_validate({"model": "tiny/student", "audit_rate": 1.0, "prompt": "{question}{reference}{answer}",
+    config = Judge.model_validate({"model": "tiny/student", "audit_rate": 1.0, "prompt": "{question}{reference}{answer}",
                                   "sampling": {"num_rollouts": 1, "max_tokens": 8}})  # fmt: skip
     groups = [group(rollout(0, None, r"\boxed{2}"), rollout(1, None, "3"), name=f"g{i}") for i in range(4)]
     for each in groups:
@@ -121,22 +122,22 @@ def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
 
     def run(folder):
         folder.mkdir()
-        watch = ray.remote(num_cpus=0)(Watch).remote(tmp_path / "quarantine.jsonl", 5)
-        answerer = partial(Asking, knobs, 0, replies, watch, SecretStr(""), settle(replies))
+        monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(tmp_path / "quarantine.jsonl", 5)
+        answerer = partial(BlockingGenerator, config, 0, replies, monitor, SecretStr(""), compact(replies))
         rules = verify(ray.data.from_arrow(to_table(groups, Group)), Verify())
-        return judge(rules, knobs, answerer, {"num_cpus": 1}, folder).take_all()
+        return judge(rules, config, answerer, {"num_cpus": 1}, folder).take_all()
 
     first = run(verdicts)
     assert {r["status"] for row in first for r in row["rollouts"]} == {"correct", "no_answer"}
     assert {r["judge_status"] for row in first for r in row["rollouts"]} == {"unverifiable"}
     assert sum(1 for _ in read_records(verdicts, Group)) == 4
-    assert len(settle(replies).ids) == 8
+    assert len(compact(replies).ids) == 8
     before = {path: path.stat().st_mtime_ns for path in replies.iterdir()}
     run(tmp_path / "again")
     assert {path: path.stat().st_mtime_ns for path in replies.iterdir()} == before
 
 
 def test_questions_have_ids_of_their_own():
-    knobs = Judge(model="j")
-    ids = {question(group(name=name), rollout(i), knobs).problem_id for name in "ab" for i in range(3)}
+    config = Judge(model="j")
+    ids = {question(group(name=name), rollout(i), config).problem_id for name in "ab" for i in range(3)}
     assert len(ids) == 6

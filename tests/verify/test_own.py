@@ -1,12 +1,12 @@
 import pytest
 from conftest import PROJECT, run_cli
 
-from ded_ray.knobs import BadInput
+from ded_ray.errors import BadInput
 from ded_ray.recipe import Verify
-from ded_ray.recipe_file import grade_knobs, load_recipe
+from ded_ray.recipe.load import grade_config, load_recipe
 from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.own import OwnVerifier
-from ded_ray.verify.plan import Verifying
+from ded_ray.verify.ray_data import VerifyWorker
 
 CODE = """
 import os, time
@@ -48,7 +48,7 @@ def test_a_batch_with_it(mine):
         for index, text in enumerate(("a", "b", "raise"))
     ]
     problem = Problem(problem_id="p", prompt="?", answer="a", verifier="mine:check")
-    verifying = Verifying(Verify())
+    verifying = VerifyWorker(Verify())
     found = verifying.verify_group(Group.of(problem, "g", "m", rollouts))
     verifying.close()
     assert [rollout.status for rollout in found.rollouts] == ["correct", "wrong", "crashed"]
@@ -74,4 +74,4 @@ def test_a_recipe_names_it(mine):
         load_recipe(quickstart, [f"problems={{kind: file, path: p.jsonl, verifier: '{verifier}'}}"])
     with pytest.raises(BadInput, match=r"problems\.verifier: name math, choice, code, or a function of your own"):
         load_recipe(quickstart, ["problems={kind: file, path: p.jsonl, verifier: maths}"])
-    assert grade_knobs("mine:check").verifier == "mine:check"
+    assert grade_config("mine:check").verifier == "mine:check"

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ded_ray.knobs import BadInput
+from ded_ray.errors import BadInput
 from ded_ray.recipe import FormatReward, Rewards, TruncationReward
-from ded_ray.recipe_file import grade_knobs
+from ded_ray.recipe.load import grade_config
 from ded_ray.records import CHECKED, Group, Problem, Rollout
 from ded_ray.verify.reward.format import format_reward
 from ded_ray.verify.reward.length import cosine, linear
@@ -22,9 +22,9 @@ def rollout(status="correct", num_tokens=100, completion=r"\boxed{1}"):
     return Rollout(index=0, completion=completion, num_tokens=num_tokens, finish_reason=reason, seed=0, status=status)
 
 
-def rewards_of(rollouts, **knobs):
+def rewards_of(rollouts, **config):
     group = Group.of(Problem(problem_id="p", prompt="?", answer="1"), "g", "m", rollouts)
-    return [r.reward for r in reward_group(group, Rewards.model_validate(knobs)).rollouts]
+    return [r.reward for r in reward_group(group, Rewards.model_validate(config)).rollouts]
 
 
 def test_by_default_only_correctness_counts_and_the_unchecked_get_nothing():
@@ -96,19 +96,19 @@ def test_truncation_hard_and_soft():
 
 
 def test_the_sum_is_weighted_and_no_reward_depends_on_what_was_not_checked():
-    knobs = {"correctness": {"weight": 2}, "format": {"weight": 0.5}, "length": {"weight": 1, "shape": "linear"},
+    config = {"correctness": {"weight": 2}, "format": {"weight": 0.5}, "length": {"weight": 1, "shape": "linear"},
              "truncation": {"weight": 3}}  # fmt: skip
     checked = [rollout("correct", 10), rollout("wrong", 30, "x"), rollout("truncated", 20)]
     unchecked = [rollout("timed_out", 1), rollout("crashed", 9999), rollout("unverifiable", 0)]
-    alone = rewards_of(checked, **knobs)
+    alone = rewards_of(checked, **config)
     assert alone == [2 + 0.5 + 0.5, 0 + 0 - 0.5, 0 + 0.5 + 0 - 3]
-    assert rewards_of([*unchecked, *checked], **knobs) == [None, None, None, *alone]
+    assert rewards_of([*unchecked, *checked], **config) == [None, None, None, *alone]
 
 
 @given(st.lists(st.sampled_from(STATUSES), max_size=12))
 def test_every_checked_rollout_has_a_finite_reward_and_no_other_has_one(statuses):
-    knobs = {"length": {"weight": 0.3}, "format": {"weight": 0.2}, "truncation": {"weight": 1, "soft_tokens": 5}}
-    for status, reward in zip(statuses, rewards_of([rollout(s) for s in statuses], **knobs), strict=True):
+    config = {"length": {"weight": 0.3}, "format": {"weight": 0.2}, "truncation": {"weight": 1, "soft_tokens": 5}}
+    for status, reward in zip(statuses, rewards_of([rollout(s) for s in statuses], **config), strict=True):
         assert (reward is not None) == (status in CHECKED)
         assert reward is None or math.isfinite(reward)
 
@@ -117,6 +117,6 @@ def test_knobs_that_make_no_sense_are_refused():
     with pytest.raises(ValidationError, match="every weight is 0"):
         Rewards.model_validate({"correctness": {"weight": 0}})
     with pytest.raises(BadInput, match=r"--set rewards.length.wait: unknown knob"):
-        grade_knobs("math", ["rewards.length.wait=1"])
+        grade_config("math", ["rewards.length.wait=1"])
     with pytest.raises(BadInput, match=r"compares within a group"):
-        grade_knobs("math", ["rewards.length={weight: 1, shape: linear}"])
+        grade_config("math", ["rewards.length={weight: 1, shape: linear}"])

@@ -24,8 +24,8 @@ CASES: list[tuple[tuple[Status | None, dict[str, Any]], str | None]] = [
 """((verdict, knobs of Quality), why it is dropped)"""
 
 
-def reason_to_drop(status: Status | None, knobs: Quality) -> str | None:
+def reason_to_drop(status: Status | None, config: Quality) -> str | None:
     """The verdict's own name; None for one that may be trained on."""
-    if status == "correct" or (knobs.keep_wrong and status in {"wrong", "no_answer"}):
+    if status == "correct" or (config.keep_wrong and status in {"wrong", "no_answer"}):
         return None
     return status or "unverifiable"

@@ -27,12 +27,12 @@ CASES: list[Case] = [
 ]
 
 
-def drops(answer: Answer, knobs: Quality) -> bool:
-    if knobs.max_foreign is None or answer.completion.isascii():
+def drops(answer: Answer, config: Quality) -> bool:
+    if config.max_foreign is None or answer.completion.isascii():
         return False
     allowed = ALWAYS | {script(letter) for letter in set(answer.question) if letter.isalpha()}
     letters = [letter for letter in answer.completion if letter.isalpha()]
-    return sum(script(letter) not in allowed for letter in letters) > knobs.max_foreign * len(letters)
+    return sum(script(letter) not in allowed for letter in letters) > config.max_foreign * len(letters)
 
 
 @cache

@@ -3,7 +3,7 @@
 from ded_ray.curate.rules.answer import Answer, Case
 from ded_ray.recipe import Quality
 
-NAME = "too_long"
+NAME = "over_max_tokens"
 
 CASES: list[Case] = [
     (("any", 10, "?", {"max_tokens": 10}), False),
@@ -12,5 +12,5 @@ CASES: list[Case] = [
 ]
 
 
-def drops(answer: Answer, knobs: Quality) -> bool:
-    return knobs.max_tokens is not None and answer.num_tokens > knobs.max_tokens
+def drops(answer: Answer, config: Quality) -> bool:
+    return config.max_tokens is not None and answer.num_tokens > config.max_tokens

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from ded_ray.curate.rules.answer import Answer, Case
-from ded_ray.curate.wording import split
+from ded_ray.curate.words import split
 from ded_ray.recipe import Quality
 
 NAME = "loops"
@@ -38,11 +38,11 @@ CASES: list[Case] = [
 ]
 
 
-def drops(answer: Answer, knobs: Quality) -> bool:
-    if knobs.max_loop is None:
+def drops(answer: Answer, config: Quality) -> bool:
+    if config.max_loop is None:
         return False
     words = split(answer.completion)
-    return longest_loop(words) > knobs.max_loop * len(words)
+    return longest_loop(words) > config.max_loop * len(words)
 
 
 def longest_loop(words: list[str]) -> int:

@@ -1,8 +1,8 @@
 """Format (DED, Method, corpus filtering): strict pairing of think tags."""
 
 from ded_ray.curate.rules.answer import Answer, Case
+from ded_ray.models.chat import think_is_paired
 from ded_ray.recipe import Quality
-from ded_ray.thinking import think_is_paired
 
 NAME = "think_unpaired"
 
@@ -17,5 +17,5 @@ CASES: list[Case] = [
 ]
 
 
-def drops(answer: Answer, knobs: Quality) -> bool:  # noqa: ARG001  (every rule has the same signature)
+def drops(answer: Answer, config: Quality) -> bool:  # noqa: ARG001  (every rule has the same signature)
     return not think_is_paired(answer.completion)

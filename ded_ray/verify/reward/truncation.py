@@ -4,11 +4,11 @@ from ded_ray.recipe import TruncationReward
 from ded_ray.records import Rollout
 
 
-def truncation(rollout: Rollout, knobs: TruncationReward) -> float:
+def truncation(rollout: Rollout, config: TruncationReward) -> float:
     """-1 when cut off, else 0; with `soft_tokens` a linear fall from 0 to -1 over the last of them before max_tokens."""
     if rollout.finish_reason == "length":
         return -1.0
-    if not knobs.soft_tokens:
+    if not config.soft_tokens:
         return 0.0
-    over = rollout.num_tokens - (knobs.max_tokens - knobs.soft_tokens)
-    return -min(max(over / knobs.soft_tokens, 0.0), 1.0)
+    over = rollout.num_tokens - (config.max_tokens - config.soft_tokens)
+    return -min(max(over / config.soft_tokens, 0.0), 1.0)

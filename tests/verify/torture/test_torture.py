@@ -10,10 +10,10 @@ import ray
 
 from ded_ray.recipe import Code
 from ded_ray.records import Group, Problem, Rollout, to_table
-from ded_ray.verify.plan import Verifying, verify
-from ded_ray.verify.sandbox import find_walls
+from ded_ray.verify.code.sandbox import find_walls
+from ded_ray.verify.ray_data import VerifyWorker, verify
 from jobs.bench.hostile import ANSWERS, CHECK, PROGRAMS, boxed, fenced
-from jobs.bench.torture import HONEST, knobs, torture, verdict
+from jobs.bench.torture import HONEST, config, torture, verdict
 
 DEADLINE_SECONDS = 1.2
 needs_walls = pytest.mark.skipif(find_walls(Code()) is None, reason="this machine cannot isolate programs")
@@ -21,7 +21,7 @@ needs_walls = pytest.mark.skipif(find_walls(Code()) is None, reason="this machin
 
 @pytest.fixture(scope="module")
 def verifying():
-    made = Verifying(knobs(DEADLINE_SECONDS))
+    made = VerifyWorker(config(DEADLINE_SECONDS))
     yield made
     made.close()
 
@@ -79,7 +79,7 @@ def test_poison_rows_never_take_their_batch_along(ray_cluster):
                 Rollout(index=i, completion=t, num_tokens=1, finish_reason="stop", seed=i) for i, t in enumerate(texts)
             ]
             groups.append(Group.of(problem, problem.problem_id, "m", rollouts))
-    recipe = knobs(DEADLINE_SECONDS).model_copy(update={"workers": (1, 2), "batch_size": 4})
+    recipe = config(DEADLINE_SECONDS).model_copy(update={"workers": (1, 2), "batch_size": 4})
     found = verify(ray.data.from_arrow(to_table(groups, Group)), recipe).take_all()
     assert len(found) == 12
     for row in found:

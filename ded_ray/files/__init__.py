@@ -1,0 +1,1 @@
+"""Files, apart from what they mean: user files, Parquet parts, JSON lines."""

@@ -1,0 +1,10 @@
+"""Which name means which model: a hub name, a folder in Hugging Face format, or a tiny model that comes with the package."""
+
+from pathlib import Path
+
+TINY_MODELS_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
+
+
+def model_path(name: str) -> str:
+    """A recipe's model name as transformers wants it: `tiny/NAME` is a shipped folder, anything else stays as it is."""
+    return str(TINY_MODELS_FOLDER / name.removeprefix("tiny/")) if name.startswith("tiny/") else name

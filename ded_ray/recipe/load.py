@@ -1,0 +1,121 @@
+"""Reads a recipe: one YAML file, `--set a.b=c` overrides on top, and errors that name the file, the knob and the remedy."""
+
+import os
+import typing
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ded_ray.errors import BadInput
+from ded_ray.recipe import Grade, Recipe
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply `a.b=c` overrides (values are YAML; list items by index).
+
+    Relative data paths are resolved against the recipe's folder. Raises BadInput with the file, the field and the
+    remedy in one line.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); name an existing recipe (.yaml)") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path}: a recipe is a mapping of knobs, this is {'empty' if raw is None else 'not one'}")
+    for override in overrides or []:
+        _apply_override(raw, override)
+    _resolve_paths(raw, path.parent.absolute())
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(f"{path}: {_first_error(error, raw)}") from error
+
+
+def grade_config(verifier: str = "math", overrides: list[str] | None = None) -> Grade:
+    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top."""
+    raw: dict[str, Any] = {"verifier": verifier, "verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
+    for override in overrides or []:
+        _apply_override(raw, override)
+    try:
+        return Grade.model_validate(raw)
+    except ValidationError as error:
+        reason = _first_error(error)
+        raise BadInput(f"--{reason}" if reason.startswith("verifier:") else f"--set {reason}") from error
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise BadInput(f"--set {override}: write it as a.b=value")
+    *parents, last = key.split(".")
+    if parents == ["teachers"] and isinstance(raw.get("teachers"), list) and not last.isdecimal():
+        raw["teachers"] = {"candidates": raw["teachers"]}  # what the list is short for has knobs of its own
+    node: Any = raw
+    try:
+        value = yaml.safe_load(text)
+        for name in parents:
+            node = node[int(name)] if isinstance(node, list) else node.setdefault(name, {})
+        node[int(last) if isinstance(node, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise BadInput(f"--set {override}: there is no such knob to set ({error})") from error
+
+
+def _resolve_paths(node: Any, folder: Path) -> None:
+    """Make every path, and every `model` that is a folder, absolute, in place: a run goes on from anywhere."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, str) and _is_path(key, value, folder):
+            node[key] = str((folder / value).resolve())
+        elif isinstance(value, dict | list):
+            _resolve_paths(value, folder)
+
+
+def _is_path(key: str | int, value: str, folder: Path) -> bool:
+    return (
+        key in {"path", "lora"} or (key == "model" and (folder / value).is_dir()) or (key == "template" and "{" not in value)
+    )
+
+
+def _first_error(error: ValidationError, raw: Any = None) -> str:
+    """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
+    first = error.errors()[0]
+    # pydantic names the member of a union by its tag; that is not a part of the knob's name.
+    tags = {"tiny", "file", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
+    knob = ".".join(str(part) for part in first["loc"] if part not in tags)
+    knob = _as_written(knob, raw if isinstance(raw, dict) else {})
+    if first["type"] == "extra_forbidden":
+        names = [name for name in _all_names(Recipe) if name != first["loc"][-1]]  # one of another part's is no help
+        near = get_close_matches(str(first["loc"][-1]), names, n=1)
+        return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] in {"missing", "value_error"} else f" (given: {first['input']!r})"
+    return f"{knob}: {message}{given}" if knob else f"{message}{given}"
+
+
+def _as_written(knob: str, raw: dict[str, Any]) -> str:
+    """The knob's name in the short form that the recipe has."""
+    if isinstance(raw.get("teacher"), dict):
+        knob = knob.replace("teachers.candidates.0", "teacher", 1)
+    if isinstance(raw.get("teachers"), list):
+        knob = knob.replace("teachers.candidates", "teachers", 1)
+    if not isinstance(raw.get("problems"), list) and knob.startswith("problems.0"):
+        knob = knob.replace("problems.0", "problems", 1)
+    return knob
+
+
+def _all_names(config: type[BaseModel]) -> list[str]:
+    names: list[str] = []
+    pending: list[Any] = [config]
+    while pending:
+        hint = pending.pop()
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            names += hint.model_fields
+            pending += [f.annotation for f in hint.model_fields.values()]
+        else:
+            pending += typing.get_args(hint)
+    return sorted(set(names))

@@ -1,0 +1,1 @@
+"""The machines under a run: joining Ray, what each step asks of it, progress, memory."""

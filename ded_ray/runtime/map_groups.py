@@ -1,0 +1,67 @@
+"""One stage of a Ray Data plan over groups: rows become objects here, and nowhere else.
+
+map_groups(groups, VerifyWorker, (config,), batch_size=16, compute=actor_pool(config.workers), num_cpus=0.5)
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from ray.data import ActorPoolStrategy, Dataset
+
+from ded_ray.files.parts import write_part
+from ded_ray.recipe.config import least_and_most
+from ded_ray.records import Group, Record, to_table
+
+BATCHES_IN_FLIGHT = 2
+"""Per actor. Ray Data holds back what comes before when more would wait."""
+
+
+def actor_pool(workers: int | tuple[int, int]) -> ActorPoolStrategy:
+    """A fixed number of actors, or as many between two numbers as Ray Data finds work and room for."""
+    smallest, largest = least_and_most(workers)
+    return ActorPoolStrategy(
+        min_size=smallest, max_size=largest, initial_size=smallest, max_tasks_in_flight_per_actor=BATCHES_IN_FLIGHT
+    )
+
+
+def map_groups(
+    groups: Dataset,
+    function: Callable[..., Any],
+    arguments: Sequence[Any] = (),
+    *,
+    record: type[Record] = Group,
+    save_to: Path | None = None,
+    **options: Any,
+) -> Dataset:
+    """Groups -> records. Lazy.
+
+    `function` takes a list of groups, then `arguments`, and returns a list of `record`; or it is a class whose
+    instances, made of `arguments` once per actor, are called with a list of groups: then `options` need a `compute`.
+    With `save_to` every batch is also written there as it passes. `options` are those of Ray Data's map_batches.
+    """
+
+    def as_table(made: Sequence[Record]) -> pa.Table:
+        table = to_table(made, record)
+        if save_to is not None:
+            write_part(save_to, table)
+        return table
+
+    class Worker:
+        def __init__(self) -> None:
+            self._worker = function(*arguments)
+
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            return as_table(self._worker(_groups_of(batch)))
+
+    def task(batch: pa.Table) -> pa.Table:
+        return as_table(function(_groups_of(batch), *arguments))
+
+    rows: Any = Worker if isinstance(function, type) else task
+    rows.__name__ = rows.__qualname__ = function.__name__  # Ray names operators and actors after it
+    return groups.map_batches(rows, batch_format="pyarrow", **options)
+
+
+def _groups_of(batch: pa.Table) -> list[Group]:
+    return [Group.from_row(row) for row in batch.to_pylist()]

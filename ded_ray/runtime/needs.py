@@ -1,0 +1,143 @@
+"""What each step of a run asks of Ray: the one table. Scheduler calls, the deadlock guard and the plan all read it.
+
+verify_needs(recipe.verify).resources   # {"num_cpus": 0.5}, for map_batches
+cpus_needed(recipe)                     # logical CPUs that the hungriest step holds at once
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ded_ray.errors import BadInput
+from ded_ray.recipe import (
+    Curate,
+    EngineConfig,
+    Generator,
+    OpenAIEngine,
+    Reading,
+    Recipe,
+    ScriptedEngine,
+    Serve,
+    Train,
+    TransformersEngine,
+    Verify,
+    VllmEngine,
+)
+from ded_ray.recipe.config import least_and_most
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A step's actors, or its tasks: how many at least and at most, and what each of them holds."""
+
+    step: str
+    num_cpus: float
+    num_gpus: float = 0
+    least: int = 1
+    most: int = 1
+    shards: int = 1  # GPUs that one engine is spread over, each in a bundle of its own placement group
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """Arguments for Ray. An engine over several GPUs holds none itself: its placement group does."""
+        return {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus if self.shards == 1 else 0}
+
+    @property
+    def all_cpus(self) -> float:
+        """Of as many as there may be."""
+        return self.most * self.num_cpus
+
+    @property
+    def least_gpus(self) -> float:
+        """Of as many as there must be; with fewer the step never begins."""
+        return self.least * self.num_gpus * self.shards
+
+
+READ_OR_WRITE = Needs("reading or writing Parquet", 1)
+SELECT = Needs("selecting what is stored or missing", 0.5)
+COMPRESS = Needs("compressing questions", 0.5)
+REWARD = Needs("rewards", 0.25)
+WAITING_ENGINE = Needs("an engine that waits for an endpoint or reads a file", 0.5)
+CONTROLLER = Needs("the controller of Train or Serve, and its proxy", 1)
+
+
+def engine_needs(engine: EngineConfig) -> Needs:
+    """Of the actors with this engine."""
+    match engine:
+        case TransformersEngine():
+            least, most = least_and_most(engine.workers)
+            return Needs("engines", engine.num_cpus, engine.num_gpus, least, most)
+        case VllmEngine():
+            least, most = least_and_most(engine.workers)
+            shards = engine.tensor_parallel * engine.pipeline_parallel if engine.device == "gpu" else 1
+            return Needs("engines", engine.num_cpus, 1 if engine.device == "gpu" else 0, least, most, shards)
+        case ScriptedEngine():
+            least, most = least_and_most(engine.workers)
+            return Needs("engines", WAITING_ENGINE.num_cpus, 0, least, most)
+    return WAITING_ENGINE
+
+
+def verify_needs(config: Verify) -> Needs:
+    least, most = least_and_most(config.workers)
+    return Needs("verifiers", config.num_cpus, 0, least, most)
+
+
+def curate_needs(config: Curate) -> Needs:
+    least, most = least_and_most(config.workers)
+    return Needs("curation", 0.5, 0, least, most)
+
+
+def reading_needs(config: Reading) -> Needs:
+    """Of the student that reads what others wrote."""
+    least, most = least_and_most(config.workers)
+    return Needs("reading with the student", config.num_cpus, config.num_gpus, least, most)
+
+
+def train_needs(config: Train) -> Needs:
+    return Needs("training", config.num_cpus, 1 if config.use_gpu else 0, config.workers, config.workers)
+
+
+def serve_needs(config: Serve) -> Needs:
+    return Needs("serving", config.num_cpus, config.num_gpus, config.replicas, config.replicas)
+
+
+def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Needs]:
+    """Every operator of the plan generate -> verify -> judge -> reward -> curate; all of them run at once."""
+    needs = [READ_OR_WRITE, SELECT, *map(engine_needs, engines), verify_needs(recipe.verify)]
+    if recipe.verify.judge is not None:
+        needs.append(engine_needs(recipe.verify.judge.engine))
+    if recipe.curate.diversity.pick == "lowest_rsr":
+        needs.append(reading_needs(recipe.curate.reading))
+    return [*needs, REWARD, curate_needs(recipe.curate), READ_OR_WRITE]
+
+
+def evaluation_needs(recipe: Recipe) -> list[Needs]:
+    """The replicas of one model, and the plan that asks their endpoint."""
+    return [serve_needs(recipe.serve), CONTROLLER, *streaming_needs(recipe, [OpenAIEngine()])]
+
+
+def cpus_needed(recipe: Recipe) -> float:
+    """Logical CPUs that the hungriest step of a recipe holds at once."""
+    steps = [
+        streaming_needs(recipe, [recipe.student.engine]),
+        streaming_needs(recipe, [teacher.engine for teacher in recipe.teachers.candidates]),
+        [CONTROLLER, train_needs(recipe.train)],
+        evaluation_needs(recipe),
+    ]
+    return max(sum(needs.all_cpus for needs in step) for step in steps)
+
+
+def check_gpus(models: Sequence[Generator]) -> None:
+    """Raise BadInput for engines that would wait for ever: GPUs that this machine lacks. A cluster may yet grow."""
+    import ray
+
+    if os.environ.get("RAY_ADDRESS"):
+        return
+    there = ray.cluster_resources().get("GPU", 0)
+    for model in models:
+        if (needed := engine_needs(model.engine).least_gpus) > there:
+            raise BadInput(
+                f"{model.model}: its engines need {needed:g} GPUs, and this machine has {there:g}; submit the run "
+                f"to a cluster, or change engine.workers or engine.device"
+            )

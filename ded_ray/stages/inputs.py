@@ -1,0 +1,86 @@
+"""What comes from outside, read and checked before anything is written or paid for."""
+
+from dataclasses import dataclass
+
+from ded_ray.errors import BadInput
+from ded_ray.generate.identity import identity
+from ded_ray.generate.preflight import check_answers, check_prompts_fit
+from ded_ray.recipe import Generator, Recipe, TransformersEngine
+from ded_ray.records import Problem
+from ded_ray.sources.problems import read_all, read_problems
+from ded_ray.verify.own import check_function
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that comes from outside, read and checked."""
+
+    problems: list[Problem]
+    benchmarks: dict[str, list[Problem]]
+    verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
+    prompt_preview: dict[str, str]  # what each model will be shown of the first problem, and in how many tokens
+
+    def prompt_previews(self, of: str) -> list[str]:
+        """The lines to print before the student, or the teachers, are asked."""
+        return [f"{name}, first prompt, {preview}" for name, preview in self.prompt_preview.items() if name.startswith(of)]
+
+    def benchmark_rows(self, names: list[str]) -> dict[str, list[dict]]:
+        """What these benchmarks ask, as a part of a stage's fingerprint."""
+        return {name: [problem.to_row() for problem in self.benchmarks[name]] for name in names}
+
+
+def read_inputs(recipe: Recipe) -> Inputs:
+    """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
+    problems = read_all(recipe.problems)
+    benchmarks = {benchmark.name: read_problems(benchmark.problems) for benchmark in recipe.evaluate.benchmarks}
+    held_out = [problem for questions in benchmarks.values() for problem in questions]
+    names = sorted({problem.verifier for problem in [*problems, *held_out]})
+    verifiers = {name: check_function(name, "problems.verifier") for name in names}
+    prompt_preview = {}
+    for knob, generator in models_of(recipe).items():
+        if knob == "student" and not recipe.student.measure_pass_rate:
+            continue
+        if preview := check_answers(problems, generator, knob):
+            prompt_preview[knob] = preview
+    _check_benchmarks_fit(held_out, recipe)
+    _check_teachers_differ(recipe)
+    if recipe.teachers.choose:
+        check_comparable(recipe)
+    if recipe.verify.judge is not None:
+        check_answers([], recipe.verify.judge, "verify.judge")
+    return Inputs(problems, benchmarks, verifiers, prompt_preview)
+
+
+def models_of(recipe: Recipe) -> dict[str, Generator]:
+    """The student and its teachers by what a recipe and a run call them: student; teacher, or teachers.0, teachers.1, ..."""
+    candidates = recipe.teachers.candidates
+    if len(candidates) == 1:
+        return {"student": recipe.student, "teacher": candidates[0]}
+    return {"student": recipe.student, **{f"teachers.{i}": teacher for i, teacher in enumerate(candidates)}}
+
+
+def can_be_evaluated(teacher: Generator) -> bool:
+    """Replayed, scripted and remote teachers cannot be served here, and those that need vLLM are too big to."""
+    return isinstance(teacher.engine, TransformersEngine)
+
+
+def _check_benchmarks_fit(held_out: list[Problem], recipe: Recipe) -> None:
+    limit = "evaluate.sampling.max_tokens"
+    for knob, generator in models_of(recipe).items():
+        if knob == "student" or can_be_evaluated(generator):
+            plain = Generator(model=generator.model)  # the endpoint asks without system message and other templates
+            check_prompts_fit(held_out, plain, max_tokens=recipe.evaluate.sampling.max_tokens, knob=knob, limit=limit)
+
+
+def _check_teachers_differ(recipe: Recipe) -> None:
+    """Raise BadInput if two teachers have the same group ids: each would take the other's answers for its own."""
+    first_with: dict[str, str] = {}
+    for knob, generator in models_of(recipe).items():
+        if knob != "student" and (other := first_with.setdefault(identity(generator, recipe.seed), knob)) != knob:
+            raise BadInput(f"{knob}: the same model, asked in the same way, as {other}; leave one of them out")
+
+
+def check_comparable(recipe: Recipe) -> None:
+    """Raise BadInput for candidates that cannot be told apart by what their students score."""
+    if not recipe.teachers.proxy and not recipe.evaluate.in_domain:
+        raise BadInput("evaluate.benchmarks: students are compared on domain in; add one, or set teachers.proxy: rsr")

@@ -1,0 +1,52 @@
+"""What a run of a recipe would do, in rows and at most how many tokens: `--dry-run`."""
+
+from dataclasses import dataclass
+
+from ded_ray.curate.questions import choose_questions
+from ded_ray.recipe import Recipe, Sampling
+from ded_ray.stages.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Plan:
+    rows: list[tuple[str, str]]  # (stage, what it takes at most)
+    prompt_preview: dict[str, str]  # what each model would be shown of the first problem
+
+
+def plan_run(recipe: Recipe, inputs: Inputs) -> Plan:
+    """The plan of a recipe whose inputs were read."""
+    problems, _ = choose_questions(inputs.problems, inputs.benchmarks, recipe.curate.questions)
+    num_problems = sum(problem.dropped_because is None for problem in problems)
+    rows = [("problems", f"{num_problems} of {len(problems)}")]
+    if recipe.student.measure_pass_rate:
+        rows.append(("student answers", _rollouts(num_problems, recipe.student.sampling)))
+    if recipe.teachers.choose:
+        rows += _smoke_test(recipe, inputs, num_problems)
+    num_kept, several = 0, len(recipe.teachers.candidates) > 1
+    for teacher in recipe.teachers.candidates:
+        rows.append((f"{teacher.model if several else 'teacher'} answers", _rollouts(num_problems, teacher.sampling)))
+        most = teacher.sampling.most_rollouts
+        kept = min(recipe.curate.diversity.num_kept or most, most)
+        num_kept = max(num_kept, kept) if recipe.teachers.choose else num_kept + kept
+    train = f"{recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
+    rows.append(("train", f"{num_problems * num_kept} examples, {train}"))
+    for name, questions in inputs.benchmarks.items():
+        rows.append((f"evaluate {name}", f"{_rollouts(len(questions), recipe.evaluate.sampling)}, per model"))
+    return Plan(rows, inputs.prompt_preview)
+
+
+def _smoke_test(recipe: Recipe, inputs: Inputs, num_problems: int) -> list[tuple[str, str]]:
+    config = recipe.teachers
+    num_questions = min(config.num_questions, num_problems)
+    num_held_out = sum(len(inputs.benchmarks[benchmark.name]) for benchmark in recipe.evaluate.in_domain)
+    candidates = f"smoke test, each of {len(config.candidates)}"
+    rows = [(candidates, f"{num_questions} + {num_held_out} answers of the teacher")]
+    if not config.proxy:
+        measured = _rollouts(num_held_out, recipe.evaluate.sampling)
+        rows.append(("  its student", f"{config.epochs} epochs, then {measured}"))
+    return [*rows, ("", "then one of:")]
+
+
+def _rollouts(num_problems: int, sampling: Sampling) -> str:
+    total = num_problems * sampling.most_rollouts
+    return f"{num_problems} x {sampling.most_rollouts} = {total} rollouts, {total * sampling.max_tokens} tokens"

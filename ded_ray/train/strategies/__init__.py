@@ -1,0 +1,1 @@
+"""A file per strategy; `train/strategy.py` has their interface and chooses."""

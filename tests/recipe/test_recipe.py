@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ded_ray.errors import BadInput
+from ded_ray.recipe.load import load_recipe
+
+PROJECT = Path(__file__).parent.parent
+QUICKSTART = PROJECT / "ded_ray" / "tiny" / "quickstart.yaml"
+
+
+def test_every_recipe_of_the_project_loads():
+    recipes = [QUICKSTART, *sorted((PROJECT / "jobs" / "recipes").glob("*.yaml"))]
+    assert len(recipes) >= 2
+    for path in recipes:
+        load_recipe(path)
+
+
+def test_overrides_reach_deep_and_into_lists():
+    recipe = load_recipe(QUICKSTART, ["train.strategy={kind: deepspeed}", "evaluate.benchmarks.0.problems.num_problems=3"])
+    assert recipe.train.strategy.kind == "deepspeed"
+    assert recipe.train.strategy.zero_stage == 2
+    assert recipe.evaluate.benchmarks[0].problems.num_problems == 3
+
+
+def test_a_resolved_recipe_loads_as_the_same_recipe(tmp_path):
+    recipe = load_recipe(QUICKSTART)
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(tmp_path / "r.yaml") == recipe
+
+
+def test_a_list_of_teachers_can_be_given_the_knobs_of_what_it_is_short_for(tmp_path):
+    recipe = yaml.safe_load(QUICKSTART.read_text())
+    recipe["teachers"] = [{"model": "tiny/careful"}, {"model": "tiny/terse"}]
+    recipe["teacher"] = "auto"
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    loaded = load_recipe(tmp_path / "r.yaml", ["teachers.1.model=tiny/rambling", "teachers.proxy=rsr"])
+    assert (loaded.teachers.proxy, loaded.teachers.choose) == ("rsr", True)
+    assert [generator.model for generator in loaded.teachers.candidates] == ["tiny/careful", "tiny/rambling"]
+
+
+def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
+    text = "name: n\nproblems: {kind: file, path: data/p.jsonl}\nstudent: {model: m}\nteacher: {model: t}\n"
+    (tmp_path / "r.yaml").write_text(text)
+    assert load_recipe(tmp_path / "r.yaml").problems[0].path == str(tmp_path / "data" / "p.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.epoch=3", "train.epoch: unknown knob; did you mean `epochs`?"),
+        ("train.epochs=many", "train.epochs: Input should be a valid integer"),
+        ("train.epochs=0", "train.epochs: Input should be greater than 0"),
+        ("train.batch_size=33", "train.batch_size: must be a multiple of train.workers"),
+        ("student.engine={kind: magic}", "student.engine: Input tag 'magic'"),
+        ("student.engine={kind: replay, path: x}", "student.engine: the student answers itself"),
+        ("curate.weights.map=tanh", "curate.weights.map: Input should be 'softmax', 'relu', 'clip', 'signed' or 'none'"),
+        ("evaluate.benchmarks.9.name=x", "--set evaluate.benchmarks.9.name=x: there is no such knob"),
+        ("train", "--set train: write it as a.b=value"),
+    ],
+)
+def test_a_bad_knob_is_one_clear_line(override, says):
+    with pytest.raises(BadInput) as error:
+        load_recipe(QUICKSTART, [override])
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "is empty"), ("- 1", "is not one"), ("a: [", "not YAML"), ("name: x", "problems: Field required")],
+)
+def test_a_bad_recipe_file_is_one_clear_line(tmp_path, text, says):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(BadInput) as error:
+        load_recipe(tmp_path / "r.yaml")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "r.yaml") in str(error.value)
+
+
+def test_what_only_makes_a_run_faster_makes_nothing_again():
+    before = load_recipe(QUICKSTART)
+    after = load_recipe(QUICKSTART, ["train.max_failures=9", "verify.workers=2", "teacher.engine.workers=1"])
+    assert before.train.identity() == after.train.identity()
+    assert before.verify.identity() == after.verify.identity()
+    assert before.teachers.candidates[0].engine.identity() == after.teachers.candidates[0].engine.identity()
+    assert load_recipe(QUICKSTART, ["train.batch_size=8"]).train.identity() != before.train.identity()
