@@ -35,7 +35,7 @@ from ded_ray.runtime.map_groups import map_groups
 from ded_ray.runtime.needs import SELECT, engine_needs
 
 BATCHES_WAITING = 2
-"""Batches that wait beside each engine, so that it never waits for Ray."""
+"""Batches that wait for each engine, so that it never waits for Ray."""
 
 
 @contextmanager
