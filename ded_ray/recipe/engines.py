@@ -96,7 +96,7 @@ class OpenAIEngine(Config):
     SPEED = frozenset({
         "base_url", "api_key_env", "in_flight", "requests_per_minute", "tokens_per_minute", "max_usd", "max_tokens_spent",
         "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens", "timeout_seconds", "max_retries",
-        "choices_per_request", "max_tokens_name",
+        "choices_per_request", "max_tokens_name", "batch_size",
     })  # fmt: skip
 
     kind: Literal["openai"] = "openai"
@@ -105,6 +105,9 @@ class OpenAIEngine(Config):
     """The environment variable that holds the key; the key itself is never written anywhere. "": none is needed."""
     in_flight: PositiveInt = 64
     """Problems asked at the same time."""
+    batch_size: PositiveInt = 1
+    """Problems per Ray task. 1 hands every group on the moment it is complete; more where answers take less than a second,
+    as Ray Data starts some ten tasks per second."""
     requests_per_minute: PositiveFloat | None = None
     tokens_per_minute: PositiveFloat | None = None
     """Prompt and completion tokens together; before an answer is there, max_tokens stand for it."""
