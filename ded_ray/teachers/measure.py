@@ -54,9 +54,9 @@ def read(corpus: Path, student: Generator, config: Reading) -> dict[str, float |
     if not texts:
         return {"mean_surprisal": None, "rsr": None, "mean_entropy": None, "median_entropy": None}
     surprises = _reader(student.model, config, student.chat).surprises(texts)
-    entropies = np.concatenate([np.asarray(each.entropies, np.float32) for each in surprises])
+    entropies = np.concatenate([np.asarray(surprise.entropies, np.float32) for surprise in surprises])
     return {
-        "mean_surprisal": float(np.mean([each.mean_surprisal for each in surprises])),
+        "mean_surprisal": float(np.mean([surprise.mean_surprisal for surprise in surprises])),
         "rsr": rsr_of(surprises),
         "mean_entropy": float(entropies.mean()),
         "median_entropy": float(np.median(entropies)),

@@ -90,7 +90,7 @@ class VllmModel:
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 async for output in self._engine.generate(prompt, sampling, uuid.uuid4().hex, lora_request=self._lora):
-                    if odd := {each.finish_reason for each in output.outputs} - {"stop", "length"}:
+                    if odd := {completion.finish_reason for completion in output.outputs} - {"stop", "length"}:
                         return Refusal(f"vLLM ended a completion with {odd}")
                     return [self._rollout(request.seed, completion) for completion in output.outputs]
         except TimeoutError:
@@ -113,7 +113,7 @@ class VllmModel:
         )
 
     async def _leave_when_hung(self) -> None:
-        """vLLM itself waits for ever for a step that does not end."""
+        """vLLM itself never gives up a step that does not end."""
         while True:
             await asyncio.sleep(min(5, self._config.stall_seconds / 4))
             busy = self._engine.output_processor.has_unfinished_requests()
