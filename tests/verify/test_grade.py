@@ -15,9 +15,9 @@ from ded_ray.errors import BadInput
 from ded_ray.recipe import Grade
 from ded_ray.recipe.load import grade_config
 from ded_ray.records import Group, Rollout
+from ded_ray.stages.grade import grade_file
 from ded_ray.verify.code.sandbox import find_walls
 from ded_ray.verify.code.verifier import Code
-from ded_ray.verify.grade import grade_file
 
 
 def graded(rows, tmp_path, verifier="math", sets=(), label="", **more):

@@ -14,7 +14,6 @@ from ded_ray.generate.identity import group_seed
 from ded_ray.models.load import model_path
 from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine
 from ded_ray.records import Problem
-from ded_ray.tiny.make import STUDENT, TEACHERS
 from ded_ray.tiny.problems import make_problems
 
 
@@ -31,7 +30,7 @@ def careful():
     return TransformersModel("tiny/careful")
 
 
-@pytest.mark.parametrize("name", [STUDENT, *TEACHERS])
+@pytest.mark.parametrize("name", ["student", "careful", "terse", "rambling"])
 def test_every_shipped_model_answers(name):
     [(_, rollouts)] = TransformersModel(f"tiny/{name}").generate(requests(["Reverse: 4821"], temperature=0.01))
     assert [r.completion for r in rollouts] == ["\\boxed{1284}"] * 3
