@@ -24,8 +24,8 @@ class Quality(Config):
     max_tokens: PositiveInt | None = None
     """Drop longer completions as `over_max_tokens`, counted in the student's tokens. DED: 16k."""
     max_loop: Rate | None = 0.2
-    """Drop a completion of which a loop, the same four times in a row or more, is a larger share than this: of its words, or,
-    where no space breaks the loop, of its characters. Ours."""
+    """Drop a completion of which a loop, the same four times in a row or more, is a larger share than this: of its words,
+    or, where no space breaks the loop, of its characters. Ours."""
     max_foreign: Rate | None = 0.1
     """Drop a completion of whose letters more are of scripts that the question does not use; Latin and Greek always may.
     For teachers that fall into another language. Ours."""
