@@ -31,7 +31,9 @@ def check_answers(problems: list[Problem], generator: Generator, knob: str) -> s
         check_adapter(generator.engine, knob)
     if isinstance(generator.engine, LOCAL):
         max_tokens = generator.sampling.max_tokens
-        return check_prompts_fit(problems, generator, max_tokens=max_tokens, knob=knob, limit=f"{knob}.sampling.max_tokens")
+        limit = f"{knob}.sampling.max_tokens"
+        preview = check_prompts_fit(problems, generator, max_tokens=max_tokens, knob=knob, limit=limit)
+        return preview and preview + _note_on_dtype(generator.engine, knob)
     if isinstance(generator.engine, ReplayEngine):
         from ded_ray.generate.engines.replay import check_covers
 
@@ -40,6 +42,15 @@ def check_answers(problems: list[Problem], generator: Generator, knob: str) -> s
         key_of(generator)
         return f"the endpoint counts its tokens: {generator.chat.messages(problems[0].prompt)}" if problems else None
     return None
+
+
+def _note_on_dtype(engine: EngineConfig, knob: str) -> str:
+    """A line that says so where vLLM would compute in float32 by our choice; nothing elsewhere."""
+    from ded_ray.generate.engines.vllm import dtype_of
+
+    if not isinstance(engine, VllmEngine) or dtype_of(engine) == engine.dtype:
+        return ""
+    return f"\n{knob}: vLLM computes in float32, because this CPU has no bfloat16; {knob}.engine.dtype says otherwise"
 
 
 def check_adapter(engine: VllmEngine, knob: str) -> None:
