@@ -10,7 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ded_ray.errors import BadInput
+from ded_ray.models.load import HUB_DATA
 from ded_ray.recipe import Grade, Recipe
+from ded_ray.recipe.grade import ColumnName
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -37,9 +39,13 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise BadInput(f"{path}: {_first_error(error, raw)}") from error
 
 
-def grade_config(verifier: str = "math", overrides: list[str] | None = None) -> Grade:
-    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top."""
+def grade_config(verifier: str = "math", overrides: list[str] | None = None, *, columns: str = "") -> Grade:
+    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top.
+
+    `columns` is what the file calls its columns, `prompt=problem,completion=generations`.
+    """
     raw: dict[str, Any] = {"verifier": verifier, "verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
+    raw["columns"] = dict(_column_pair(pair) for pair in filter(None, columns.split(",")))
     for override in overrides or []:
         _apply_override(raw, override)
     try:
@@ -47,6 +53,13 @@ def grade_config(verifier: str = "math", overrides: list[str] | None = None) -> 
     except ValidationError as error:
         reason = _first_error(error)
         raise BadInput(f"--{reason}" if reason.startswith("verifier:") else f"--set {reason}") from error
+
+
+def _column_pair(pair: str) -> tuple[str, str]:
+    name, separator, source = (part.strip() for part in pair.partition("="))
+    if not separator or not source or name not in typing.get_args(ColumnName):
+        raise BadInput(f"--columns {pair}: write it as NAME=COLUMN; the names are {', '.join(typing.get_args(ColumnName))}")
+    return name, source
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
@@ -76,6 +89,8 @@ def _resolve_paths(node: Any, folder: Path) -> None:
 
 
 def _is_path(key: str | int, value: str, folder: Path) -> bool:
+    if key == "path" and HUB_DATA.fullmatch(value) and not (folder / value).exists():
+        return False  # a data set of the hub
     return (
         key in {"path", "lora"} or (key == "model" and (folder / value).is_dir()) or (key == "template" and "{" not in value)
     )

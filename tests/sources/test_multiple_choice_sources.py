@@ -6,7 +6,7 @@ from conftest import shared
 
 from ded_ray.curate.questions import choose_questions
 from ded_ray.errors import BadInput
-from ded_ray.files.user import as_answer, read_options
+from ded_ray.files.values import as_answer, read_options
 from ded_ray.recipe import FileProblems, Questions
 from ded_ray.sources.multiple_choice import shuffled
 from ded_ray.sources.problems import read_problems
