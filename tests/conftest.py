@@ -30,8 +30,7 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One local Ray for the whole session, with a dashboard for job submission; yields its address."""
     import ray
 
-    from ded_ray.runtime.connect import quieten
-    from ded_ray.runtime.needs import MIN_LOGICAL_CPUS
+    from ded_ray.runtime.connect import MIN_LOGICAL_CPUS, quieten
 
     os.environ.pop("RAY_ADDRESS", None)
     context = ray.init(num_cpus=MIN_LOGICAL_CPUS, include_dashboard=True, log_to_driver=False, logging_level="ERROR")

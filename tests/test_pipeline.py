@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ded_ray import pipeline
+from ded_ray import pipeline, stages
 from ded_ray.recipe.load import load_recipe
 from ded_ray.run import Run
 from ded_ray.stages.inputs import Inputs
@@ -19,12 +19,12 @@ def evaluated(tmp_path, monkeypatch):
     """A function that evaluates with some knobs overridden, and returns the names of the models that were asked."""
     asked: list[str] = []
 
-    def remember(name, model, benchmarks, stage, recipe):
-        asked.append(name)
+    def remember(stage, model, benchmarks, recipe):
+        asked.append(model.name)
         stage.begin()
         stage.seal("samples", 0, Counter(), 0)
 
-    monkeypatch.setattr(pipeline, "evaluate_model", remember)
+    monkeypatch.setattr(stages.evaluate, "evaluate_model", remember)
 
     def evaluate(*overrides: str) -> list[str]:
         asked.clear()
@@ -33,7 +33,7 @@ def evaluated(tmp_path, monkeypatch):
         if not checkpoint.done:
             checkpoint.begin()
             checkpoint.seal("examples", 0, Counter(), 0)
-        inputs = Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, [], {}, {})
+        inputs = Inputs([], {"chain": make_problems("chain", 3, (3, 5), 0)}, {}, {})
         pipeline.evaluate(run, inputs, checkpoint, run.recipe.teachers.candidates)
         return list(asked)
 

@@ -20,8 +20,8 @@ class Kept(NamedTuple):
 
 
 def mixed(kept: Iterable[Kept], quotas: dict[str, int], seed: int) -> set[tuple[str, int]]:
-    """(group id, index) of the completions that stay: as many of each subject as its quota says, or all where there are
-    fewer; none of a subject without a quota. Of a subject's last question perhaps only the first picks.
+    """(group id, index) of the completions that stay: as many of each subject as its quota says, or all if there are
+    fewer; none of a subject without a quota. The last question of a subject may keep only its first picks.
     """
     by_question: dict[str, dict[str, list[Kept]]] = defaultdict(lambda: defaultdict(list))
     for one in kept:

@@ -1,7 +1,9 @@
 """Ray Data entry point: questions are compressed and groups curated as lazy stages.
 
-questions(student_groups, recipe.curate)                                    # Problems with a pass rate
-curate(teacher_groups, recipe.curate, recipe.student.model, recipe.seed)    # Groups with weights and reasons to drop
+    asked = questions(student_groups, recipe.curate)    # Problems with a pass rate
+    kept = curate(teacher_groups, recipe.curate, recipe.student.model, recipe.seed, max_length=2048)
+
+`kept` are the same groups, whose rollouts have weights or reasons to be dropped.
 """
 
 from ray.data import Dataset

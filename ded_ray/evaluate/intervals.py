@@ -1,6 +1,8 @@
 """95 % bootstrap intervals of means over problems.
 
-Bootstrap(resamples=10_000, seed=0).interval([1.0, 0.5, 0.75])   # (0.5, 1.0)
+    Bootstrap(resamples=10_000, seed=0).interval([1.0, 0.5, 0.75])   # (0.5, 1.0)
+
+A score and its interval are made in the same way: a mean over benchmarks of means over problems.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,10 @@
 """What makes a group, as an id: whatever has the same id is never generated twice.
 
-job = GenerateJob(recipe.student, recipe.seed, folder, quarantine)
-job.group_id(problem)   # 16 hexadecimal digits: prompt, model, sampling, seed
-job.seed_of(problem)    # rollout i of the group uses the random stream seed_of(problem) + i
+    job = GenerateJob(recipe.student, recipe.seed, folder, quarantine)
+    job.group_id(problem)   # 16 hexadecimal digits: prompt, model, sampling, seed
+    job.seed_of(problem)    # rollout i of the group uses the random stream seed_of(problem) + i
+
+A corrected reference or another number of workers changes neither.
 """
 
 import hashlib

@@ -1,6 +1,8 @@
 """Checks before anything is written or paid for: the model exists, is asked in a way it understands, and has room.
 
-check_answers(problems, recipe.student, "student")   # what the model will see of the first prompt, or BadInput
+    check_answers(problems, recipe.student, "student")   # what the model will see of the first prompt, or BadInput
+
+BadInput names the knob, the problem and the remedy.
 """
 
 import os

@@ -35,7 +35,7 @@ from ded_ray.runtime.map_groups import map_groups
 from ded_ray.runtime.needs import SELECT, engine_needs
 
 BATCHES_WAITING = 2
-"""Batches that wait beside each engine, so that it never waits for Ray."""
+"""Batches that wait for each engine, so that it never waits for Ray."""
 
 
 @contextmanager
@@ -158,10 +158,8 @@ def _engine_pool(job: GenerateJob, placed: list[PlacementGroup]) -> dict[str, An
 def _batch_size(engine: EngineConfig) -> int:
     """Problems per call of an engine."""
     match engine:
-        case TransformersEngine() | VllmEngine() | ScriptedEngine():
+        case TransformersEngine() | VllmEngine() | OpenAIEngine() | ScriptedEngine():
             return engine.batch_size
-        case OpenAIEngine():
-            return 1
         case ReplayEngine():
             return 64
 
@@ -172,7 +170,10 @@ def _batches_at_once(job: GenerateJob) -> int:
     if isinstance(engine, VllmEngine):
         completions = engine.in_flight * engine.max_num_seqs
         return math.ceil(completions / job.generator.sampling.rounds[0] / engine.batch_size)
-    return engine.in_flight if isinstance(engine, OpenAIEngine) else 1
+    if not isinstance(engine, OpenAIEngine):
+        return 1
+    # A batch ends with its slowest answer: the next ones wait in the engine, which asks for `in_flight` problems at once.
+    return engine.in_flight if engine.batch_size == 1 else math.ceil(2 * engine.in_flight / engine.batch_size)
 
 
 def _bundles(engine: EngineConfig, placed: list[PlacementGroup]) -> Any:

@@ -1,9 +1,11 @@
 """Text <-> what a model sees of it: prompts and completions as tokens, once for everyone; and the thinking part.
 
-chat = ChatTokenizer("tiny/student")
-chat.prompt_ids("Reverse: 12")       # the prompt in the model's own chat template, ready for an answer
-chat.completion_ids("\\boxed{21}")   # the completion and the end token
-final_part("<think>1 2</think>21")   # "21"
+    chat = ChatTokenizer("tiny/student")
+    chat.prompt_ids("Reverse: 12")       # the prompt in the model's own chat template, ready for an answer
+    chat.completion_ids("\\boxed{21}")   # the completion and the end token
+    final_part("<think>1 2</think>21")   # "21"
+
+Training, curation, the engines and the report all ask this file, so that a prompt has the same tokens everywhere.
 """
 
 import re

@@ -14,8 +14,8 @@ class Questions(Config):
     """Drop a question that shares more than about this much of its runs of five words (Jaccard) with one before it; null:
     only equal ones. Our choice."""
     ngram: PositiveInt | None = 13
-    """Drop a question that has a run of so many words in common with a benchmark's (13: GPT-3, arXiv 2005.14165, appendix
-    C; 8 drops more), or, where the benchmark's is shorter, that contains the whole of it; null: only equal ones."""
+    """Words in a row. Drop a question that shares a run of this length with a benchmark's (13: GPT-3, arXiv 2005.14165,
+    appendix C; 8 drops more), or contains the whole of a shorter benchmark question; null: only equal ones."""
 
 
 class Quality(Config):
@@ -24,10 +24,10 @@ class Quality(Config):
     max_tokens: PositiveInt | None = None
     """Drop longer completions as `over_max_tokens`, counted in the student's tokens. DED: 16k."""
     max_loop: Rate | None = 0.2
-    """Drop a completion of which a loop, the same words four times in a row or more, is a larger share than this. Ours."""
+    """Drop a completion if a loop (the same words four times in a row or more) is a larger share of it than this. Ours."""
     max_foreign: Rate | None = 0.1
-    """Drop a completion of whose letters more are of scripts that the question does not use; Latin and Greek always may.
-    For teachers that fall into another language. Ours."""
+    """Drop a completion if a larger share of its letters is of scripts that the question does not use. Latin and Greek are
+    always allowed. For teachers that fall into another language. Ours."""
     keep_wrong: bool = False
     """true: checked but wrong completions are trained on too, with the weight of their (low) advantage."""
 

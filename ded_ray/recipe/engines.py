@@ -15,7 +15,7 @@ class TransformersEngine(Config):
 
     kind: Literal["transformers"] = "transformers"
     workers: Workers = 1
-    """Engine actors; or at least and at most so many."""
+    """Number of engine actors, or [min, max]."""
     batch_size: PositiveInt = 16
     """Problems per batch; each is answered `num_rollouts` times at once."""
     num_cpus: PositiveFloat = 1
@@ -36,8 +36,8 @@ class VllmEngine(Config):
     device: Literal["gpu", "cpu"] = "gpu"
     """cpu: vLLM's CPU build."""
     workers: Workers = 1
-    """Engines; or at least and at most so many. A pool that shrinks kills loaded engines, which take minutes to load:
-    let it grow where nodes come late or may be lost, and keep both numbers equal elsewhere."""
+    """Number of engines, or [min, max]. A pool that shrinks kills loaded engines, which take minutes to load: let it grow
+    where nodes come late or may be lost, and keep both numbers equal elsewhere."""
     tensor_parallel: PositiveInt = 1
     pipeline_parallel: PositiveInt = 1
     """An engine takes tensor_parallel x pipeline_parallel GPUs, one bundle each of a placement group of its own."""
@@ -59,13 +59,13 @@ class VllmEngine(Config):
     """null: on a GPU what gpu_memory_utilization leaves, on the CPU 1."""
     enforce_eager: bool = False
     engine_args: dict[str, Any] = {}
-    """Any other argument of vLLM's AsyncEngineArgs, by its own name."""
+    """Any other argument of vLLM's AsyncEngineArgs, under vLLM's name."""
     batch_size: PositiveInt = 1
     """Problems per Ray task. 1 hands every group on the moment it is complete; more where groups take milliseconds."""
     timeout_seconds: PositiveFloat = 3600
     """For one group, waiting included; then it goes to quarantine.jsonl."""
     stall_seconds: PositiveFloat = 600
-    """An engine that has work and makes no token for so long is taken for hung, and replaced."""
+    """An engine that has work and makes no token for this many seconds counts as hung, and is replaced."""
     max_deaths: PositiveInt = 20
     """Engines that may die and be replaced in one stage, all workers together, before the run gives up."""
 
@@ -96,7 +96,7 @@ class OpenAIEngine(Config):
     SPEED = frozenset({
         "base_url", "api_key_env", "in_flight", "requests_per_minute", "tokens_per_minute", "max_usd", "max_tokens_spent",
         "usd_per_million_prompt_tokens", "usd_per_million_completion_tokens", "timeout_seconds", "max_retries",
-        "choices_per_request", "max_tokens_name",
+        "choices_per_request", "max_tokens_name", "batch_size",
     })  # fmt: skip
 
     kind: Literal["openai"] = "openai"
@@ -105,6 +105,9 @@ class OpenAIEngine(Config):
     """The environment variable that holds the key; the key itself is never written anywhere. "": none is needed."""
     in_flight: PositiveInt = 64
     """Problems asked at the same time."""
+    batch_size: PositiveInt = 1
+    """Problems per Ray task. 1 hands every group on the moment it is complete; more where answers take less than a second,
+    as Ray Data starts some ten tasks per second."""
     requests_per_minute: PositiveFloat | None = None
     tokens_per_minute: PositiveFloat | None = None
     """Prompt and completion tokens together; before an answer is there, max_tokens stand for it."""
@@ -165,7 +168,7 @@ class ScriptedEngine(Config):
     workers: Workers = 1
     batch_size: PositiveInt = 64
     seconds_per_group: Annotated[float, Field(ge=0)] = 0
-    """Pretends to work for so long."""
+    """Seconds that each group pretends to take."""
     dies_at: str | None = None
     """The process of the engine ends, as by a kill, whenever it comes to the problem of this id."""
     notes: str | None = None

@@ -88,7 +88,7 @@ class Generator(Config):
     @model_validator(mode="after")
     def _endpoints_have_their_own_template(self) -> "Generator":
         if isinstance(self.engine, OpenAIEngine) and (self.chat.template or self.chat.template_arguments):
-            raise ValueError("chat: an endpoint has its own template; see engine.extra_body for what it takes beside")
+            raise ValueError("chat: an endpoint has its own template; engine.extra_body holds what else it takes")
         return self
 
 

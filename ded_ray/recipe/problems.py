@@ -60,10 +60,10 @@ class FileProblems(Source):
     """Use only what follows the last occurrence of this text as the answer ('####' for GSM8K as published)."""
     verifier: VerifierName = "math"
     """math, choice, code, or a function of your own, `module:function` (verify/own.py). code: the answer is the tests,
-    in one of the forms that verify/code_tests.py names; where the answer column is missing, the columns test and
+    in one of the forms that verify/code/cases.py names; where the answer column is missing, the columns test and
     entry_point (HumanEval as published)."""
     limit: PositiveInt | None = None
-    """Only the first so many rows."""
+    """Read only this many rows, from the start."""
     one_row_per: Literal["problem", "rollout"] = "problem"
     """`rollout`: a file of rollouts that names each problem several times; its rows are folded into problems."""
 

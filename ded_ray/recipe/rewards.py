@@ -41,7 +41,7 @@ class TruncationReward(Config):
 
     weight: float = 0.0
     soft_tokens: NonNegativeInt = 0
-    """More than 0: falls linearly from 0 to -1 over so many tokens before max_tokens (DAPO, arXiv 2503.14476, eq. 13)."""
+    """More than 0: falls linearly from 0 to -1 over this many tokens before max_tokens (DAPO, arXiv 2503.14476, eq. 13)."""
     max_tokens: PositiveInt = 16_384
     """Where the soft fall ends."""
 

@@ -20,7 +20,7 @@ class Train(Config):
     SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures"})
 
     strategy: Annotated[Ddp | DeepSpeed, Field(discriminator="kind")] = Ddp()
-    """How the model is wrapped."""
+    """How model and optimiser are spread over the workers."""
     workers: PositiveInt = 2
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
@@ -28,7 +28,7 @@ class Train(Config):
     epochs: PositiveInt = 10
     """DED: 10."""
     max_steps: PositiveInt | None = None
-    """Stop after so many optimiser steps, whatever the epochs say."""
+    """Stop after this many optimiser steps, whatever the epochs say."""
     batch_size: PositiveInt = 48
     """Sequences per optimiser step, over all workers. DED: 48."""
     micro_batch_size: PositiveInt = 16

@@ -83,11 +83,10 @@ class Verify(Config):
     ADDED = frozenset({"think_tags"})
 
     workers: Workers = 1
-    """Verifier actors, each with one killable child for what the fast path cannot decide; [min, max]: as many as there
-    is work and room for."""
+    """Number of verifier actors, or [min, max]. Each has a killable child for what the fast path cannot decide."""
     num_cpus: PositiveFloat = 0.5
     batch_size: PositiveInt = 16
-    """Groups per batch; an actor waits until it has so many."""
+    """Groups per batch; an actor waits until it has this many."""
     timeout_seconds: PositiveFloat = 10
     """Wall clock per answer; then the child's worker is killed and the status is `timed_out`, never `wrong`."""
     cpu_seconds: PositiveInt = 5

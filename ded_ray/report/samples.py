@@ -1,4 +1,4 @@
-"""`ded-ray show --samples`: right and wrong answers to one question beside each other, what is trained on in colour."""
+"""`ded-ray show --samples`: right and wrong answers to one question side by side, what is trained on in colour."""
 
 from collections.abc import Iterable
 from itertools import zip_longest
@@ -20,7 +20,7 @@ def show_samples(run: Run, count: int) -> None:
     folder = run.finished_stage(run.curated).folder
     chat = ChatTokenizer(run.recipe.student.model)
     for group in mixed_first(read_records(folder, Group), count):
-        console.print(beside(group, chat.render_prompt(group.prompt), chat.tokenizer.eos_token))
+        console.print(side_by_side(group, chat.render_prompt(group.prompt), chat.tokenizer.eos_token))
     console.print(
         Text.assemble(("trained on", TRAINED), "; ", ("context", MARKS), "; not trained on; ded-ray explain RUN ID")
     )
@@ -41,7 +41,7 @@ def _order(group: Group) -> tuple[bool, str, str]:
     return len({rollout.status for rollout in group.rollouts}) < 2, group.problem_id, group.group_id
 
 
-def beside(group: Group, prompt: str, end: str) -> Table:
+def side_by_side(group: Group, prompt: str, end: str) -> Table:
     """Right answers in the left column, all others in the right one; the heaviest first."""
     right = [rollout for rollout in group.rollouts if rollout.status == "correct"]
     others = [rollout for rollout in group.rollouts if rollout.status != "correct"]

@@ -107,7 +107,7 @@ TEACHER_MEASURES = {
     "mean_entropy": "entropy, mean", "median_entropy": "entropy, median", "mean_surprisal": "surprisal", "rsr": "RSR",
     "pca_shift": "PCA shift of its student",
 }  # fmt: skip
-"""What teachers.json knows of a candidate beside its student's score, and what a person reads."""
+"""Keys of teachers.json other than the student's score, and what a person reads for each."""
 
 
 def teacher_table(found: dict[str, Any]) -> list[list[str]]:

@@ -1,6 +1,8 @@
 """One stage of a Ray Data plan over groups: rows become objects here, and nowhere else.
 
-map_groups(groups, VerifyWorker, (config,), batch_size=16, compute=actor_pool(config.workers), num_cpus=0.5)
+    map_groups(groups, VerifyWorker, (config,), batch_size=16, compute=actor_pool(config.workers), num_cpus=0.5)
+
+With `save_to` the records are also written as they pass.
 """
 
 from collections.abc import Callable, Sequence

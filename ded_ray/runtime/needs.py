@@ -1,7 +1,9 @@
 """What each step of a run asks of Ray: the one table. Scheduler calls, the deadlock guard and the plan all read it.
 
-verify_needs(recipe.verify).resources   # {"num_cpus": 0.5}, for map_batches
-cpus_needed(recipe)                     # logical CPUs that the hungriest step holds at once
+    verify_needs(recipe.verify).resources   # {"num_cpus": 0.5}, for map_batches
+    cpus_needed(recipe)                     # logical CPUs that the hungriest step holds at once
+
+All operators of a streaming plan run at once; `cpus_needed` adds them up for a Ray that is started on this machine.
 """
 
 import os

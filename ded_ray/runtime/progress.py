@@ -48,7 +48,7 @@ def start_actor(counts: type[Counts], *arguments: Any) -> Any:
 def progress(what: str, total: int, unit: str, counts: Any = None) -> Iterator[Any]:
     """Draw `what` until the block ends; yields the handle of the `Counts` actor whose `done` is measured against total.
 
-    Other counts are shown beside the bar: `tokens` per second, `cut_off` as a share of `rollouts`, `engines` alive, how
+    Other counts are shown in the same line: `tokens` per second, `cut_off` as a share of `rollouts`, `engines` alive, how
     many are `quarantined`. `found` is the part of `done` that an earlier run did. The actor ends with the block.
 
         with progress("train", 120, "steps") as counts:

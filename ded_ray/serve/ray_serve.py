@@ -1,7 +1,9 @@
 """Ray Serve entry point: a model behind an OpenAI-compatible endpoint while a block runs.
 
-with served("tiny/careful", "careful", recipe.serve) as url:
-    OpenAI(base_url=url, api_key="none").chat.completions.create(model="careful", messages=[...])
+    with served("tiny/careful", "careful", recipe.serve) as url:
+        OpenAI(base_url=url, api_key="none").chat.completions.create(model="careful", messages=[...])
+
+The replicas are gone when the block ends.
 """
 
 import socket

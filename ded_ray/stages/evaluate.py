@@ -22,6 +22,10 @@ REQUEST_TIMEOUT_SECONDS = 3600
 """A request waits in the endpoint's queue behind all that were sent before it."""
 
 
+PROBLEMS_PER_TASK = 16
+"""Nothing waits for a single group here, and small models answer faster than Ray Data starts tasks."""
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A model to be measured."""
@@ -102,7 +106,11 @@ def _job(stage: Stage, model: ServedModel, url: str, recipe: Recipe) -> Generate
     """The served model as an endpoint like any other. It needs no key."""
     config = recipe.evaluate
     engine = OpenAIEngine(
-        base_url=url, api_key_env="", in_flight=config.concurrency, timeout_seconds=REQUEST_TIMEOUT_SECONDS
+        base_url=url,
+        api_key_env="",
+        in_flight=config.concurrency,
+        batch_size=min(PROBLEMS_PER_TASK, config.concurrency),
+        timeout_seconds=REQUEST_TIMEOUT_SECONDS,
     )
     generator = Generator(model=model.name, engine=engine, sampling=config.sampling.model_copy(update={"adaptive": None}))
     return GenerateJob(

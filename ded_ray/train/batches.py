@@ -1,8 +1,10 @@
 """Which sequences each worker sees at each step, a pure function of seed and step; and sequences as tensors.
 
-indices = batch_at(step, num_sequences, batch_size, seed)                 # of one optimiser step, over all workers
-for share in micro_batches(indices, rank, num_workers, micro_batch_size):
-    batch = pad([sequences[i] for i in share], pad_id)
+    indices = batch_at(step, num_sequences, batch_size, seed)                 # of one optimiser step, over all workers
+    for share in micro_batches(indices, rank, num_workers, micro_batch_size):
+        batch = pad([sequences[i] for i in share], pad_id)
+
+Padded and packed batches have the same form, so that they share one loss.
 """
 
 import random

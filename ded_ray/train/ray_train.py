@@ -1,7 +1,10 @@
 """Ray Train entry point: the worker loop, resumed from its last checkpoint when it was interrupted.
 
-fitting, dropped = fitting_examples(examples, recipe)
-curve = train(fitting, recipe, folder=folder, name="one", counts=counts)   # folder/model, folder/curve.jsonl
+    fitting, dropped = fitting_examples(examples, recipe)
+    with progress("train", num_steps, "steps") as counts:
+        curve = train(fitting, recipe, folder=folder, name="one", counts=counts)
+
+The folder then holds `model/` in Hugging Face format and `curve.jsonl`.
 """
 
 import json

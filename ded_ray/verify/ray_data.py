@@ -1,7 +1,9 @@
 """Ray Data entry point: verdicts, a judge's opinions and rewards as lazy stages beside whatever generates.
 
-verified = verify(groups, recipe.verify, save_to=folder)
-rewarded = reward(verified, recipe.rewards)
+    verified = verify(groups, recipe.verify, save_to=folder)
+    rewarded = reward(verified, recipe.rewards)
+
+Nothing runs before the rows are asked for.
 """
 
 from pathlib import Path

@@ -26,14 +26,13 @@ def learn(lesson: Lesson, world: World, folder: Path) -> None:
     torch.manual_seed(world.seed)
     config = Train(learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE)
     chat = ChatTokenizer(STUDENT)
-    model, _ = fit(
-        STUDENT, [to_sequence(example, chat) for example in lesson.examples], config, lesson.num_steps, world.seed
-    )
+    sequences = [to_sequence(example, chat) for example in lesson.examples]
+    model, _ = fit(STUDENT, sequences, config, num_steps=lesson.num_steps, seed=world.seed)
     model.save_pretrained(folder)
     chat.tokenizer.save_pretrained(folder)
 
 
-def fit(student: str, sequences: list[Sequence], config: Train, num_steps: int, seed: int) -> tuple[Any, list[float]]:
+def fit(student: str, sequences: list[Sequence], config: Train, *, num_steps: int, seed: int) -> tuple[Any, list[float]]:
     """(the trained model, the loss of every step): the whole of weighted training in one plain loop."""
     model, losses = AutoModelForCausalLM.from_pretrained(model_path(student), dtype=torch.float32), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)

@@ -1,7 +1,7 @@
 import pytest
 
 from ded_ray.curate import compress as difficulty
-from ded_ray.curate.compress import compress, student_pass_rate
+from ded_ray.curate.compress import compress
 from ded_ray.curate.group import curate_group
 from ded_ray.curate.quality import RULES, reason_to_drop
 from ded_ray.curate.rules import correctness
@@ -37,9 +37,9 @@ def dropped(g: Group) -> list[str | None]:
 
 
 def test_could_not_check_is_no_failure():
-    assert student_pass_rate(group("cw??")) == 0.5
-    assert student_pass_rate(group("??")) is None
-    assert student_pass_rate(group("cwnt")) == 0.25
+    assert group("cw??").pass_rate == 0.5
+    assert group("??").pass_rate is None
+    assert group("cwnt").pass_rate == 0.25
 
 
 @pytest.mark.parametrize(("statuses", "reason"), [("cccw", None), ("cccc", "student_pass_rate"), ("????", None)])
@@ -72,7 +72,7 @@ def test_reasons_to_drop():
     [right, wrong, none, cut, unknown] = group("cwnt?").rollouts
     quality = Quality(max_tokens=10)
     assert reason_to_drop(right, 10, "?", quality) is None
-    assert reason_to_drop(right, 11, "?", quality) == "too_long"
+    assert reason_to_drop(right, 11, "?", quality) == "over_max_tokens"
     assert [reason_to_drop(r, 1, "?", quality) for r in (wrong, none, cut, unknown)] == [
         "wrong", "no_answer", "truncated", "timed_out"
     ]  # fmt: skip
@@ -108,8 +108,8 @@ def test_wrong_answers_can_be_kept_at_their_low_weight():
 
 def test_what_cannot_be_trained_on_is_dropped_before_the_most_diverse_are_picked():
     texts = ["short", "a" * 40, "other", "b" * 39]
-    g = curate_group(group("cccc", texts), Curate(diversity=Diversity(num_kept=2)), encode, room=20)
-    assert dropped(g) == [None, "too_long", None, "too_long"]
+    g = curate_group(group("cccc", texts), Curate(diversity=Diversity(num_kept=2)), encode, max_tokens=20)
+    assert dropped(g) == [None, "over_train_max_length", None, "over_train_max_length"]
 
 
 @pytest.mark.parametrize(("statuses", "num_kept"), [("cccccccw", 4), ("ccccccww", 4), ("cwwwwwww", 4), ("cccwwwww", None)])

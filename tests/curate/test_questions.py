@@ -20,9 +20,8 @@ def problems(*prompts):
 
 
 def reasons(asked, benchmark, **config):
-    found = problems(*asked)
-    hits = choose_questions(found, {"held": problems(*benchmark)}, Questions(**config))
-    return [problem.dropped_because for problem in found], hits
+    chosen, hits = choose_questions(problems(*asked), {"held": problems(*benchmark)}, Questions(**config))
+    return [problem.dropped_because for problem in chosen], hits
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_real_training_questions_that_share_their_words_with_the_test_questions(
         return [Problem(problem_id=f"{name}-{i}", prompt=row["question"], answer="") for i, row in enumerate(rows)]
 
     train = read("gsm8k_train.jsonl")
-    hits = choose_questions(train, {"gsm8k": read("gsm8k_test.jsonl")}, Questions())
+    _, hits = choose_questions(train, {"gsm8k": read("gsm8k_test.jsonl")}, Questions())
     assert 0 < len(hits) < 20
     for hit in hits:
         assert 4 <= len(hit.match.split()) <= 13
@@ -111,8 +110,7 @@ def test_texts_without_spaces_are_compared_by_their_characters():
 def test_real_questions_that_are_asked_twice_or_nearly_so():
     def asked(name, column, **config):
         rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]
-        found = problems(*[row[column] for row in rows])
-        choose_questions(found, {}, Questions(**config))
+        found, _ = choose_questions(problems(*[row[column] for row in rows]), {}, Questions(**config))
         return found, Counter(problem.dropped_because for problem in found)
 
     _, counts = asked("mmlu_stem_test.jsonl", "question")  # without its choices, which often make the difference

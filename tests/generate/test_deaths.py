@@ -12,6 +12,7 @@ import ray
 
 from ded_ray.errors import Stopped
 from ded_ray.files.parts import read_records
+from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import generate
 from ded_ray.generate.store import compact
@@ -34,7 +35,9 @@ def answered(folder, generator, max_deaths=20, meanwhile=lambda _: None):
     thread = threading.Thread(target=meanwhile, args=(monitor,))
     thread.start()
     try:
-        with generate(folder / "p.parquet", generator, 0, folder / "groups", folder / "quarantine.jsonl", monitor) as groups:
+        with generate(
+            GenerateJob(generator, 0, folder / "groups", folder / "quarantine.jsonl"), folder / "p.parquet", monitor
+        ) as groups:
             rows = [Group.from_row(row) for row in groups.take_all()]
     finally:
         thread.join()
@@ -48,7 +51,9 @@ def undisturbed(ray_cluster, tmp_path_factory):
 
 def engine_processes():
     return [
-        p for p in psutil.process_iter(["name"]) if "Answering" in (p.info["name"] or "") or "MapWorker" in p.info["name"]
+        p
+        for p in psutil.process_iter(["name"])
+        if "GenerateWorker" in (p.info["name"] or "") or "MapWorker" in p.info["name"]
     ]
 
 

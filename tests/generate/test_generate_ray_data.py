@@ -8,27 +8,26 @@ from ray.util.placement_group import remove_placement_group
 
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.parts import read_records, write_part
-from ded_ray.generate.identity import group_id, identity
+from ded_ray.generate.identity import GenerateJob, group_id, identity
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import _bundles, generate
 from ded_ray.generate.worker import GenerateWorker, storable
 from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Verify, VllmEngine
 from ded_ray.records import Group, Problem, Rollout, to_table
-from ded_ray.runtime.needs import check_gpus, engine_resources
+from ded_ray.runtime.needs import check_gpus, engine_needs
 from ded_ray.tiny.problems import make_problems
-from ded_ray.verify.ray_data import AllVerdictsAgree
+from ded_ray.verify.worker import AllVerdictsAgree
 
 TEACHER = Teacher(model="scripted", engine=ScriptedEngine(batch_size=4, workers=2), sampling=Sampling(num_rollouts=3))
 
 
-def answered(problems, folder, generator=TEACHER, *settled):
+def answered(problems, folder, generator=TEACHER, *stop_rule):
     """(groups, how many rollouts were really generated)"""
     monitor = ray.remote(EngineMonitor).remote(folder / "quarantine.jsonl", 3)
     (folder / "problems").mkdir(parents=True, exist_ok=True)
     pq.write_table(to_table(problems, Problem), folder / "problems" / "p.parquet")
-    with generate(
-        folder / "problems", generator, 0, folder / "groups", folder / "quarantine.jsonl", monitor, *settled
-    ) as groups:
+    job = GenerateJob(generator, 0, folder / "groups", folder / "quarantine.jsonl")
+    with generate(job, folder / "problems", monitor, *stop_rule) as groups:
         rows = [Group.from_row(row) for row in groups.take_all()]
     return sorted(rows, key=lambda g: g.group_id), ray.get(monitor.read.remote()).get("rollouts", 0)
 
@@ -121,8 +120,8 @@ def test_several_gpus_are_bundles_of_a_placement_group(ray_cluster):
     [group] = placed
     assert group.bundle_specs == [{"GPU": 1, "CPU": 0.5}, *[{"GPU": 1}] * 3]
     assert options["scheduling_strategy"].placement_group_capture_child_tasks
-    assert engine_resources(engine) == {"num_cpus": 0.5, "num_gpus": 0}
-    assert engine_resources(VllmEngine()) == {"num_cpus": 1, "num_gpus": 1}
+    assert engine_needs(engine).resources == {"num_cpus": 0.5, "num_gpus": 0}
+    assert engine_needs(VllmEngine()).resources == {"num_cpus": 1, "num_gpus": 1}
     assert _bundles(VllmEngine(), placed) is None
     remove_placement_group(group)
 
@@ -132,9 +131,8 @@ def test_what_was_saved_before_its_task_was_lost_is_found_and_not_made_again(ray
     engine = ScriptedEngine(notes=str(tmp_path / "notes"))
     generator = Teacher(model="scripted", engine=engine, sampling=Sampling(num_rollouts=2))
     monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(tmp_path / "quarantine.jsonl", 5)
-    actor = ray.remote(num_cpus=0.5)(GenerateWorker).remote(
-        generator, 0, tmp_path / "groups", monitor, SecretStr(""), lambda: lambda _: True
-    )
+    job = GenerateJob(generator, 0, tmp_path / "groups", tmp_path / "quarantine.jsonl")
+    actor = ray.remote(num_cpus=0.5)(GenerateWorker).remote(job, monitor, SecretStr(""))
     problems = make_problems("chain", 5, (3, 4), 0)
     first = ray.get(actor.answer.remote(problems[:3]))
     again = ray.get(actor.answer.remote(problems))

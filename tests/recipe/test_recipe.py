@@ -6,7 +6,7 @@ import yaml
 from ded_ray.errors import BadInput
 from ded_ray.recipe.load import load_recipe
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 QUICKSTART = PROJECT / "ded_ray" / "tiny" / "quickstart.yaml"
 
 

@@ -15,7 +15,7 @@ from ded_ray.files.parts import write_part
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.report.corpus import corpus_of, costs, spread, teacher_choice
-from ded_ray.report.explain import REASONS, history_of, told
+from ded_ray.report.explain import REASONS, describe, history_of
 from ded_ray.report.page import write_report
 from ded_ray.report.samples import show_samples
 from ded_ray.report.terminal import cell, show_history, show_run
@@ -122,12 +122,12 @@ def test_a_rollout_is_explained_from_its_question_to_its_weight(tmp_path, capsys
     run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
     (run.folder / "curated").mkdir()
     write_part(run.folder / "curated", to_table([answers("a b c d", "e f g h [bold]", "a b c")], Group))
-    lines = dict(told(history_of(run, "00ff/1")))
+    lines = dict(describe(history_of(run, "00ff/1")))
     assert lines["picked"] == "as number 2 of its group"
     assert lines["weight"] == "1 of its loss"
     assert "to 0" in lines["distances"]
     assert "dropped" not in lines
-    assert dict(told(history_of(run, "00ff/2")))["dropped"] == "not_picked: others of its group were picked"
+    assert dict(describe(history_of(run, "00ff/2")))["dropped"] == "not_picked: others of its group were picked"
     show_history("00ff/1", list(lines.items()))
     assert "[bold]" in capsys.readouterr().out, "what models wrote is no markup"
     for name, says in (("00ff", "named GROUP_ID/INDEX"), ("beef/0", "has no group beef"), ("00ff/9", "rollouts 0 to 2")):
@@ -168,7 +168,7 @@ def test_a_folder_that_an_earlier_recipe_left_is_not_shown(tmp_path):
         write_part(run.folder / stage, to_table([answers("a b", "c d", kept=kept)], Group))
     (run.folder / "teachers.json").write_text(json.dumps(CHOICE))
     assert corpus_of(run).weights.tolist() == [1.0, 1.0]
-    assert dict(told(history_of(run, "00ff/0")))["weight"] == "1 of its loss"
+    assert dict(describe(history_of(run, "00ff/0")))["weight"] == "1 of its loss"
     assert teacher_choice(run) is None, "its candidates are others"
     run.write_ledger_line({"stage": "mixed"})
     run.forget("mixed")
@@ -183,7 +183,7 @@ def test_why_a_question_went_to_no_teacher_is_explained(tmp_path):
     write_part(run.folder / "student_verdicts", to_table([answers("a", "b", kept=0)], Group))
     problem = Problem(problem_id="p", prompt="q", answer="a", student_pass_rate=1.0, dropped_because="student_pass_rate")
     pq.write_table(to_table([problem], Problem), run.folder / "questions" / "problems.parquet")
-    lines = dict(told(history_of(run, "00ff/0")))
+    lines = dict(describe(history_of(run, "00ff/0")))
     assert lines["question dropped"].startswith("student_pass_rate: the student answers it often enough already")
 
 

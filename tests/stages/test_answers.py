@@ -104,7 +104,7 @@ def test_what_is_taken_out_of_quarantine_is_asked_again_by_a_finished_run(ray_cl
     ledger, again, _ = curated(tmp_path, mended)
     assert (ledger["teacher_rollouts"]["rows_kept"], ledger["teacher_rollouts"]["dropped"]) == (12, {})
     assert {g.group_id for g in groups} < {g.group_id for g in again}
-    (run.folder / "quarantine.jsonl").write_text("{half a line")
+    (run.folder / "quarantine.jsonl").write_text("{half a line\n")
     with pytest.raises(BadInput, match="delete whole lines only"):
         curated(tmp_path, mended)
 

@@ -14,6 +14,7 @@ from conftest import run_cli
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ded_ray import pipeline
+from ded_ray.evaluate.intervals import Bootstrap
 from ded_ray.files.parts import read_records
 from ded_ray.models import surprisal
 from ded_ray.models.load import model_path
@@ -58,7 +59,7 @@ def test_differences_are_resampled_in_pairs():
     rng = np.random.default_rng(0)
     easy = rng.random(200)
     better, same = np.clip(easy + 0.1, 0, 1), easy + rng.normal(0, 0.01, 200)
-    apart = compare([rates(easy), rates(better), rates(same)], 1000, 0)
+    apart = compare([rates(easy), rates(better), rates(same)], Bootstrap(1000, 0))
     assert [apart[i][i] for i in range(3)] == [None] * 3
     low, high = apart[0][1]
     assert -0.12 < low < high < -0.07, "far narrower than the spread of the problems"
@@ -73,14 +74,14 @@ def test_an_interval_is_that_of_the_score():
     other = rates([0.5] * 30, "small") | rates([0.95] * 500, "large")
     difference = mean_score(one) - mean_score(other)
     assert difference == pytest.approx((2 / 3 - 0.5 - 0.05) / 2)
-    low, high = compare([one, other], 1000, 0)[0][1]
+    low, high = compare([one, other], Bootstrap(1000, 0))[0][1]
     assert low < difference < high
 
 
 def test_students_are_compared_on_what_both_could_be_checked_on():
     one, other = rates([0.5, 0.5, 0.5]), rates([0.2, 0.2, 0.2])
     del one["chain"]["p0"], other["chain"]["p1"]
-    assert compare([one, other, {}], 100, 0) == [[None, (0.3, 0.3), None], [(-0.3, -0.3), None, None], [None] * 3]
+    assert compare([one, other, {}], Bootstrap(100, 0)) == [[None, (0.3, 0.3), None], [(-0.3, -0.3), None, None], [None] * 3]
     assert mean_score({}) is None
     assert mean_score({"empty": {}, "chain": {"p": 0.5}}) == 0.5
 
@@ -187,7 +188,7 @@ def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
 def test_a_candidate_of_which_nothing_can_be_learnt_comes_last(ray_cluster, tmp_path, monkeypatch):
     """Its answers are all cut off; the other one's student is not really trained here."""
 
-    def pretend(name, model, benchmarks, stage, recipe):
+    def pretend(stage, model, benchmarks, recipe):
         stage.begin()
         for benchmark, problems in benchmarks.items():
             rollout = Rollout(index=0, completion="", num_tokens=1, finish_reason="stop", seed=0, status="correct")

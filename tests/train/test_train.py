@@ -8,16 +8,16 @@ import ray
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import DeepSpeed, Recipe, Student, Teacher, TinyProblems, Train
 from ded_ray.records import Example
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
-from ded_ray.train.batches import batch_at, num_steps, pad
-from ded_ray.train.loss import step_weights, weighted_token_loss
+from ded_ray.train.batches import num_steps
 from ded_ray.train.ray_train import fitting_examples, train
-from ded_ray.train.schedule import learning_rate_at
 from ded_ray.train.sequences import to_sequence
+from jobs.reproduce.learn import fit
 
 # 11 examples in batches of 4 over 2 workers with micro-batches of 1: uneven last batches, empty shares, accumulation.
 KNOBS = Train(
@@ -48,28 +48,14 @@ def examples() -> list[Example]:
 def trained(folder: Path, name: str = "run", **config) -> list[dict[str, float]]:
     made = recipe(**config)
     fitting, _ = fitting_examples(examples(), made)
-    return train(fitting, made, folder, name, ray.remote(Counts).remote())
+    return train(fitting, made, folder=folder, name=name, counts=ray.remote(Counts).remote())
 
 
 def plain_loop() -> list[float]:
     """The same training without Ray, workers or micro-batches: whole batches in one process."""
-    path = model_path("tiny/student")
-    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    sequences = [to_sequence(e, tokenizer) for e in fitting_examples(examples(), recipe())[0]]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=KNOBS.learning_rate, weight_decay=KNOBS.weight_decay)
-    total, losses = num_steps(len(sequences), 4, 2, None), []
-    for step in range(total):
-        batch = [sequences[i] for i in batch_at(step, len(sequences), 4, seed=0)]
-        ids, mask, labels, weights = pad(batch, tokenizer.pad_token_id)
-        loss = weighted_token_loss(model(input_ids=ids, attention_mask=mask).logits, labels, weights)
-        loss = loss / step_weights([s.weight for s in batch], [len(s.completion_ids) for s in batch])[1]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), KNOBS.max_grad_norm)
-        optimizer.param_groups[0]["lr"] = learning_rate_at(step, total, KNOBS)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
+    chat = ChatTokenizer("tiny/student")
+    sequences = [to_sequence(example, chat) for example in fitting_examples(examples(), recipe())[0]]
+    return fit("tiny/student", sequences, KNOBS, num_steps=num_steps(len(sequences), 4, 2, None), seed=0)[1]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +117,7 @@ ZERO_2 = pytest.param(DeepSpeed(zero_stage=2), marks=pytest.mark.slow)
 def test_a_killed_worker_does_not_change_the_training(ddp, tmp_path, strategy):
     killer = killer_of_a_worker(at_step=4)
     made = recipe(strategy=strategy)
-    curve = train(fitting_examples(examples(), made)[0], made, tmp_path, "run", killer)
+    curve = train(fitting_examples(examples(), made)[0], made, folder=tmp_path, name="run", counts=killer)
     assert ray.get(killer.killed.remote()) == 1
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)

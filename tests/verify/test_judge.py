@@ -6,13 +6,15 @@ import ray
 from pydantic import SecretStr
 
 from ded_ray.files.parts import read_records
+from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.store import compact
 from ded_ray.generate.worker import BlockingGenerator
 from ded_ray.recipe import Judge, Verify
 from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.verify.judge import agreement, is_asked, opinion, question
-from ded_ray.verify.ray_data import JudgeWorker, judge, verify
+from ded_ray.verify.ray_data import verify
+from ded_ray.verify.worker import JudgeActor, JudgeWorker
 
 
 def rollout(index=0, status="unverifiable", completion="so: yes", reason="stop"):
@@ -41,7 +43,7 @@ class Oracle:
 
 def judged(groups, **config):
     oracle = Oracle()
-    return JudgeWorker(Judge(model="j", **config), lambda: oracle).judge_groups(groups), oracle
+    return JudgeWorker(JudgeActor(Judge(model="j", **config), lambda: oracle, {}))(groups), oracle
 
 
 @pytest.mark.parametrize(
@@ -123,9 +125,10 @@ def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
     def run(folder):
         folder.mkdir()
         monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(tmp_path / "quarantine.jsonl", 5)
-        answerer = partial(BlockingGenerator, config, 0, replies, monitor, SecretStr(""), compact(replies))
-        rules = verify(ray.data.from_arrow(to_table(groups, Group)), Verify())
-        return judge(rules, config, answerer, {"num_cpus": 1}, folder).take_all()
+        job = GenerateJob(config, 0, replies, tmp_path / "quarantine.jsonl")
+        answerer = partial(BlockingGenerator, job, monitor, SecretStr(""), compact(replies))
+        judge = JudgeActor(config, answerer, {"num_cpus": 1})
+        return verify(ray.data.from_arrow(to_table(groups, Group)), Verify(), judge=judge, save_to=folder).take_all()
 
     first = run(verdicts)
     assert {r["status"] for row in first for r in row["rollouts"]} == {"correct", "no_answer"}

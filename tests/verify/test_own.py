@@ -6,7 +6,7 @@ from ded_ray.recipe import Verify
 from ded_ray.recipe.load import grade_config, load_recipe
 from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.own import OwnVerifier
-from ded_ray.verify.ray_data import VerifyWorker
+from ded_ray.verify.worker import VerifyWorker
 
 CODE = """
 import os, time

@@ -2,13 +2,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from ded_ray.files.parts import read_records
+from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import generate
 from ded_ray.recipe import Rewards, Sampling, Teacher, TransformersEngine, Verify
 from ded_ray.records import Group, Problem, Rollout, to_table
-from ded_ray.runtime.progress import progress
+from ded_ray.runtime.progress import progress, start_actor
 from ded_ray.tiny.problems import make_problems
-from ded_ray.verify.ray_data import VerifyWorker, reward, verify
+from ded_ray.verify.ray_data import reward, verify
+from ded_ray.verify.worker import VerifyWorker
 
 
 @pytest.mark.parametrize(
@@ -37,10 +39,10 @@ def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluste
     pq.write_table(to_table(problems, Problem), tmp_path / "problems.parquet")
     quarantine = tmp_path / "quarantine.jsonl"
     with (
-        progress("answers", len(problems), "problems", EngineMonitor, quarantine, 3) as watch,
-        generate(tmp_path / "problems.parquet", teacher, 0, rollouts, quarantine, watch) as groups,
+        progress("answers", len(problems), "problems", start_actor(EngineMonitor, quarantine, 3)) as monitor,
+        generate(GenerateJob(teacher, 0, rollouts, quarantine), tmp_path / "problems.parquet", monitor) as groups,
     ):
-        plan = reward(verify(groups, Verify(workers=(1, 2), batch_size=2), verdicts), Rewards())
+        plan = reward(verify(groups, Verify(workers=(1, 2), batch_size=2), save_to=verdicts), Rewards())
         assert not list(rollouts.iterdir()), "nothing happens before the rows are asked for"
         found = [Group.from_row(row) for row in plan.take_all()]
         last_rollout = max(path.stat().st_mtime for path in rollouts.iterdir())

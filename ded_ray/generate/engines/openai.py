@@ -177,7 +177,7 @@ class Endpoint:
         return response
 
     def _at_most(self, request: Request, num_choices: int) -> Cost:
-        """What so many choices can cost; before the endpoint has counted the prompt, by its length."""
+        """The most that this many choices can cost, with the prompt's tokens guessed from its length."""
         num_requests = -(-num_choices // (self._config.choices_per_request or num_choices))
         characters = sum(len(message["content"]) for message in request.messages)
         prompt_tokens = characters // CHARACTERS_PER_TOKEN + 16
@@ -225,7 +225,7 @@ class Endpoint:
 
 
 def limiter(per_minute: float | None) -> AsyncLimiter | None:
-    """So many a minute; the first minute's at once, where that is one or more."""
+    """At most `per_minute` a minute; with one or more, the first minute's at once."""
     if per_minute is None:
         return None
     return AsyncLimiter(per_minute, MINUTE) if per_minute >= 1 else AsyncLimiter(1, MINUTE / per_minute)

@@ -32,7 +32,7 @@ def check(result: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), what)
 
 
-def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def mount(source: str, target: str, kind: str | None, flags: int, *, data: str | None = None) -> None:
     texts = [text.encode() if text is not None else None for text in (source, target, kind)]
     check(libc.mount(*texts, ctypes.c_ulong(flags), data.encode() if data else None), f"mount {target}")
 
@@ -50,7 +50,7 @@ def build_root(spec: dict) -> None:
     """A root in memory that holds the system read-only and a writable /program; the old root is gone afterwards."""
     root = spec["root"]
     mount("none", "/", None, MS_REC | MS_PRIVATE)
-    mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, f"size={spec['disk_bytes']},nr_inodes=4096")
+    mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, data=f"size={spec['disk_bytes']},nr_inodes=4096")
     for path in (*SYSTEM_FOLDERS, spec["python_prefix"], "/dev/null", "/dev/zero", "/dev/urandom"):
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)

@@ -122,7 +122,7 @@ class Program:
         self._write(line)
 
     def read(self, deadline: float, *, line: bool = False, most: int = MAX_OUTPUT_BYTES) -> bytes:
-        """What it prints, up to its end or one newline, or `most` bytes and perhaps a few more.
+        """What it prints, up to its end or one newline, or `most` bytes; it may be one chunk more.
 
         Raises ProgramTimedOut and WallsFailed.
         """

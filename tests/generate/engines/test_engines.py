@@ -60,7 +60,7 @@ def test_mean_logprob_is_the_models_own(careful):
     path = model_path("tiny/careful")
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     for request, rollouts in careful.generate(requests(PROMPTS[:3], temperature=1.5)):
-        prompt = tokenizer.encode(careful.render(request.messages), add_special_tokens=False)
+        prompt = tokenizer.encode(careful._chat.render(request.messages), add_special_tokens=False)
         for rollout in rollouts:
             completion = [*tokenizer.encode(rollout.completion, add_special_tokens=False), tokenizer.eos_token_id]
             if rollout.finish_reason == "length" or len(completion) != rollout.num_tokens:
@@ -75,7 +75,9 @@ def test_sampling_follows_the_models_distribution(careful):
     """The Gumbel trick is exact: the frequencies of a first token agree with the softmax."""
     [(_, rollouts)] = careful.generate(requests(["Hello"], num_rollouts=600, max_tokens=1, temperature=2.0))
     tokenizer, model = careful._tokenizer, careful._model
-    ids = tokenizer(careful.render([{"role": "user", "content": "Hello"}]), return_tensors="pt", add_special_tokens=False)
+    ids = tokenizer(
+        careful._chat.render([{"role": "user", "content": "Hello"}]), return_tensors="pt", add_special_tokens=False
+    )
     with torch.no_grad():
         probabilities = (model(**ids).logits[0, -1] / 2.0).softmax(-1)
     top = int(probabilities.argmax())

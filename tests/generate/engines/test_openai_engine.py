@@ -17,6 +17,7 @@ from ded_ray.generate.engine import Refusal, Request
 from ded_ray.generate.engines import openai as openai_engine
 from ded_ray.generate.engines.budget import Budget, Cost, read_costs
 from ded_ray.generate.engines.openai import Endpoint
+from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.load_engine import key_of
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import generate
@@ -123,7 +124,7 @@ def ask(server, tmp_path, asked, **config):
     config = OpenAIEngine.model_validate({"base_url": server.url, "max_retries": 3, "timeout_seconds": 1} | config)
 
     async def run():
-        engine = Endpoint("m", config, SecretStr(KEY), tmp_path / "spent.jsonl")
+        engine = Endpoint("m", config, key=SecretStr(KEY), costs=tmp_path / "spent.jsonl")
         async with asyncio.timeout(60):  # what waits for itself fails
             return [answer async for _, answer in engine.generate(asked)]
 
@@ -313,11 +314,11 @@ def test_the_first_rounds_of_adaptive_sampling_are_kept_when_the_run_stops(serve
     problems = [Problem(problem_id="p0", prompt="2+2?", answer="4")]
     pq.write_table(to_table(problems, Problem), tmp_path / "p.parquet")
     monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(tmp_path / "quarantine.jsonl", 5)
-    groups, quarantine = tmp_path / "groups", tmp_path / "quarantine.jsonl"
-
+    groups = tmp_path / "groups"
+    job = GenerateJob(generator, 0, groups, tmp_path / "quarantine.jsonl")
     with (
         pytest.raises(Stopped, match=r"m: .*refuses the key") as stopped,
-        generate(tmp_path / "p.parquet", generator, 0, groups, quarantine, monitor, lambda: lambda _: False) as plan,
+        generate(job, tmp_path / "p.parquet", monitor, lambda: lambda _: False) as plan,
     ):
         plan.take_all()
     assert KEY not in str(stopped.value)
@@ -339,7 +340,7 @@ def test_what_is_in_flight_when_the_run_stops_is_waited_for_and_saved(server, tm
     monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(quarantine, 5)
     with (
         pytest.raises(Stopped, match="refuses the key"),
-        generate(tmp_path / "p.parquet", generator, 0, tmp_path / "groups", quarantine, monitor) as plan,
+        generate(GenerateJob(generator, 0, tmp_path / "groups", quarantine), tmp_path / "p.parquet", monitor) as plan,
     ):
         plan.take_all()
     assert len(compact(tmp_path / "groups").ids) == 1

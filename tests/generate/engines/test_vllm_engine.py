@@ -23,7 +23,7 @@ from ded_ray.files.parts import read_records
 from ded_ray.generate.engine import Request
 from ded_ray.generate.engines.openai import Endpoint
 from ded_ray.generate.engines.vllm import engine_arguments
-from ded_ray.generate.identity import group_seed
+from ded_ray.generate.identity import GenerateJob, group_seed
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import generate
 from ded_ray.models.load import model_path
@@ -74,7 +74,8 @@ def answered(folder, problems, faults):
 
     thread = threading.Thread(target=strike)
     thread.start()
-    with generate(folder / "p.parquet", TEACHER, 0, folder / "groups", folder / "quarantine.jsonl", monitor) as groups:
+    job = GenerateJob(TEACHER, 0, folder / "groups", folder / "quarantine.jsonl")
+    with generate(job, folder / "p.parquet", monitor) as groups:
         rows = [Group.from_row(row) for row in groups.take_all()]
     thread.join()
     return rows, ray.get(monitor.read.remote())
@@ -171,7 +172,7 @@ def test_an_endpoint_of_vllm_gives_what_the_engine_gives(server, tmp_path):
     ]
 
     async def run():
-        engine = Endpoint("careful", config, SecretStr("sk-test"), tmp_path / "spent.jsonl")
+        engine = Endpoint("careful", config, key=SecretStr("sk-test"), costs=tmp_path / "spent.jsonl")
         return {request.seed: rollouts async for request, rollouts in engine.generate(requests)}
 
     found, tokenizer = asyncio.run(run()), AutoTokenizer.from_pretrained(model_path("tiny/careful"))
