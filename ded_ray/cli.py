@@ -163,6 +163,25 @@ def grade(
 
 
 @app.command()
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl file to write; its data card gets the same name with .md.")],
+    form: Annotated[str, typer.Option("--format", help="messages, sharegpt or openai.")] = "messages",
+) -> None:
+    """Write what a run trains on as JSON lines for other trainers: conversations with weights and where they come from.
+
+    messages: {"messages": [...], "weight": ...}; sharegpt: {"conversations": [...], "weight": ...}; openai: {"messages":
+    [...], "metadata": {"weight": ...}}. `ded-ray grade` and the replay engine read all three.
+    """
+    with plain_errors():
+        from ded_ray.run import Run
+        from ded_ray.stages.export import export_corpus
+
+        teachers = export_corpus(Run.open(folder), out, form)
+        typer.echo(f"{out}: {teachers.total()} examples; {out.with_suffix('.md')} says what they are")
+
+
+@app.command()
 def serve(
     folder: RunFolder,
     port: Annotated[

@@ -17,7 +17,7 @@ from ded_ray.models.load import HUB_DATA
 
 JSON, ARROW = (".jsonl", ".ndjson", ".json"), (".parquet", ".arrow")
 COMPRESSED = (".gz", ".zst")
-SUFFIXES = "[.jsonl, .ndjson, .json] (.gz, .zst) or .parquet"
+SUFFIXES = ".jsonl, .ndjson or .json (these also .gz or .zst) or .parquet"
 
 _SHARD = re.compile(r"(.*?)-\d+-of-(\d+)\b")
 _SET_NAME = re.compile(r"[^\W\d_]*")
@@ -43,7 +43,7 @@ def data_files(path: str | Path) -> list[Path]:
     text, path = str(path), Path(path)
     if path.is_file():
         if not _kind(path):
-            raise BadInput(f"{path}: of no kind that is read here, {SUFFIXES}; convert it to one of them")
+            raise BadInput(f"{path}: neither {SUFFIXES}; convert it to one of them")
         return [path]
     if path.is_dir():
         return _shards(path)
@@ -86,7 +86,7 @@ def _shards(folder: Path) -> list[Path]:
 
 def _one_kind(path: str, files: list[Path]) -> list[Path]:
     if not files:
-        raise BadInput(f"{path}: no file of {SUFFIXES} there; name one, a folder of them, or a pattern")
+        raise BadInput(f"{path}: no {SUFFIXES} there; name one, a folder of them, or a pattern")
     if len(kinds := sorted({"Parquet" if is_arrow(file) else "JSON" for file in files})) > 1:
         raise BadInput(f"{path}: files of {' and '.join(kinds)} together; name one kind, as in '*{files[0].suffix}'")
     return files

@@ -1,9 +1,7 @@
-"""Why a completion ended, in the words of all providers, as one of the three that a Rollout knows."""
+"""Why a completion ended, in the words of all providers, as one of the three of `records.FinishReason`."""
 
 import re
-from typing import Any
-
-from ded_ray.records import FinishReason
+from typing import Any, Literal
 
 _STOP = frozenset({
     "stop", "stopped", "stopsequence", "stopsequences", "stoptoken", "stopstr", "endturn", "eos", "eostoken", "eosid",
@@ -23,7 +21,7 @@ _NOT_LETTERS = re.compile(r"[^a-z]+")
 _MAX_CHARS = 100
 
 
-def finish_reason_of(name: Any) -> FinishReason:
+def finish_reason_of(name: Any) -> Literal["stop", "length", "other"]:
     """`stop`, `length`, or `other` for every reason that is not known, null included: such a rollout is not trained on.
 
     Case, separators and the class of an enum do not count (`FinishReason.MAX_TOKENS` is `maxTokens`). SGLang gives an

@@ -51,7 +51,7 @@ def grade_config(verifier: str = "math", overrides: list[str] | None = None, *, 
     try:
         return Grade.model_validate(raw)
     except ValidationError as error:
-        reason = _first_error(error)
+        reason = _first_error(error, known=Grade)
         raise BadInput(f"--{reason}" if reason.startswith("verifier:") else f"--set {reason}") from error
 
 
@@ -96,7 +96,7 @@ def _is_path(key: str | int, value: str, folder: Path) -> bool:
     )
 
 
-def _first_error(error: ValidationError, raw: Any = None) -> str:
+def _first_error(error: ValidationError, raw: Any = None, *, known: type[BaseModel] = Recipe) -> str:
     """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
     first = error.errors()[0]
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
@@ -104,7 +104,7 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     knob = _as_written(knob, raw if isinstance(raw, dict) else {})
     if first["type"] == "extra_forbidden":
-        names = [name for name in _all_names(Recipe) if name != first["loc"][-1]]  # one of another part's is no help
+        names = [name for name in _all_names(known) if name != first["loc"][-1]]  # one of another part's is no help
         near = get_close_matches(str(first["loc"][-1]), names, n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
     message = first["msg"].removeprefix("Value error, ")

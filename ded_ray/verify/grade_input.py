@@ -27,6 +27,9 @@ REPLACED = ("prompt", "answer", "completion")
 PER_SAMPLE = {"finish_reason": pa.string(), "num_tokens": pa.int64()}
 """What a file may give once for a row, or as a list with one for every sample; a label too."""
 
+IN_FILE = "_in_file"
+"""Ends the names of columns that are called like what grade adds."""
+
 LABELS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 Sample = dict[str, Any]
@@ -45,7 +48,7 @@ class GradeInput:
 
     path: str | Path
     config: Grade
-    added: tuple[str, ...]  # names that must be free
+    added: tuple[str, ...]  # the names of what grade adds
     label: str  # a column that must hold labels; '' for none
 
     @property
@@ -76,7 +79,7 @@ class GradeInput:
         return samples
 
     def _check_names(self, row: dict[str, Any]) -> None:
-        if taken := [name for name in self.added if name in row]:
+        if taken := [name for name in self.added if name in row and (name + IN_FILE in row or name == self.label)]:
             raise BadInput(f"{self.path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
         for name, source in self.config.columns.items():
             if name != source and name in row and name not in self.config.columns.values():
@@ -141,6 +144,7 @@ def _with_samples(table: pa.Table, samples: list[list[Sample]], given: GradeInpu
             types[name] = kind
     if given.config.column("choices") != "choices" and given.config.verifier == "choice":
         types["choices"] = pa.list_(pa.string())
+    table = table.rename_columns([name + IN_FILE if name in given.added else name for name in table.column_names])
     sources = {given.config.column(name) for name in types} - types.keys()
     table = table.select([name for name in table.column_names if name not in sources])
     for name, kind in types.items():

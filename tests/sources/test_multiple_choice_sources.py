@@ -101,6 +101,6 @@ def test_rows_that_ask_the_same_are_told_apart_and_asked_once(tmp_path):
         {"prompt": "a?", "answer": "A", "choices": ["z", "x"]}
     ]
     problems = problems_of(rows, tmp_path, choices_column="choices")
-    choose_questions(problems, {}, Questions())
-    assert len({problem.problem_id for problem in problems}) == 3
-    assert [problem.dropped_because for problem in problems] == [None, "duplicate_prompt", None]
+    chosen, _ = choose_questions(problems, {}, Questions())
+    assert len({problem.problem_id for problem in chosen}) == 3
+    assert [problem.dropped_because for problem in chosen] == [None, "duplicate_prompt", None]
