@@ -19,7 +19,7 @@ JSON, ARROW = (".jsonl", ".ndjson", ".json"), (".parquet", ".arrow")
 COMPRESSED = (".gz", ".zst")
 SUFFIXES = ".jsonl, .ndjson or .json (these also .gz or .zst) or .parquet"
 
-_SHARD = re.compile(r"(.*?)-\d+-of-(\d+)\b")
+_SHARD = re.compile(r"-\d{1,9}-of-(\d{1,9})\b")
 _SET_NAME = re.compile(r"[^\W\d_]*")
 
 
@@ -76,11 +76,9 @@ def _shards(folder: Path) -> list[Path]:
     names = sorted({_SET_NAME.match(file.name).group() for file in one_kind})  # type: ignore[union-attr]
     if len(names) > 1:
         raise BadInput(f"{folder}: holds several sets ({', '.join(names[:5])}); name one, as in '{folder}/{names[-1]}*'")
-    sharded = [match for file in one_kind if (match := _SHARD.match(file.name))]
-    if sharded and len(sharded) != int(sharded[0].group(2)):
-        raise BadInput(
-            f"{folder}: {len(sharded)} of {sharded[0].group(2)} shards of {sharded[0].group(1)!r}; fetch the others"
-        )
+    sharded = [int(match.group(1)) for file in one_kind if (match := _SHARD.search(file.name))]
+    if sharded and len(sharded) != sharded[0]:
+        raise BadInput(f"{folder}: {len(sharded)} of {sharded[0]} shards of {names[0]!r}; fetch the others")
     return one_kind
 
 
