@@ -123,7 +123,10 @@ def teachers(
 
 @app.command()
 def grade(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .parquet file: prompt, answer, completion.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="JSON lines, Parquet, a folder or pattern of them, or OWNER/NAME of the hub."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
     verifier: Annotated[
         str, typer.Option(help="math, choice, code, or a function of your own as module:function.")
@@ -131,6 +134,10 @@ def grade(
     label: Annotated[
         str, typer.Option(metavar="COLUMN", help="A column of known verdicts (true/false, 1/0) to compare with.")
     ] = "",
+    columns: Annotated[
+        str, typer.Option(metavar="NAME=COLUMN,...", help="Where the file has other names: prompt=problem,answer=solution.")
+    ] = "",
+    rows: Annotated[bool, typer.Option("--rows", help="Print the verdict on every row too.")] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KNOB=VALUE", help="A knob of verify or rewards, e.g. verify.timeout_seconds=5."),
@@ -138,15 +145,40 @@ def grade(
 ) -> None:
     """Check completions against answers: adds status, reward, extracted and seconds to every row.
 
-    Other columns are carried through. A `finish_reason` of 'length' makes a row truncated. Status is one of correct,
-    wrong, no_answer, truncated, and, for what could not be checked, timed_out, crashed, unverifiable.
+    FILE has the columns prompt, answer and completion. A completion is a text, chat messages that end with the
+    assistant's, or a list of these: then every sample gets a row, numbered by the column `sample`. Other columns are
+    carried through. Status is one of correct, wrong, no_answer, truncated (a `finish_reason` of a token limit, in any
+    provider's words), and, for what could not be checked, timed_out, crashed, unverifiable: also what has no answer, no
+    completion, or a `finish_reason` that is not known.
     """
     with plain_errors():
         from ded_ray.recipe.load import grade_config
-        from ded_ray.report.terminal import show_graded
+        from ded_ray.report.terminal import show_graded, show_verdicts
         from ded_ray.stages.grade import grade_file
 
-        show_graded(grade_file(file, out, grade_config(verifier, overrides), label))
+        summary = grade_file(file, out, grade_config(verifier, overrides, columns=columns), label)
+        if rows:
+            show_verdicts(out)
+        show_graded(summary)
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", help="The .jsonl file to write; its data card gets the same name with .md.")],
+    form: Annotated[str, typer.Option("--format", help="messages, sharegpt or openai.")] = "messages",
+) -> None:
+    """Write what a run trains on as JSON lines for other trainers: conversations with weights and where they come from.
+
+    messages: {"messages": [...], "weight": ...}; sharegpt: {"conversations": [...], "weight": ...}; openai: {"messages":
+    [...], "metadata": {"weight": ...}}. `ded-ray grade` and the replay engine read all three.
+    """
+    with plain_errors():
+        from ded_ray.run import Run
+        from ded_ray.stages.export import export_corpus
+
+        teachers = export_corpus(Run.open(folder), out, form)
+        typer.echo(f"{out}: {teachers.total()} examples; {out.with_suffix('.md')} says what they are")
 
 
 @app.command()

@@ -48,7 +48,7 @@ CHECKED: frozenset[Status] = frozenset({"correct", "wrong", "no_answer", "trunca
 FinishReason = Literal[
     "stop",  # the model ended it
     "length",  # the token limit ended it
-    "other",  # neither: the prompt was refused, or the endpoint names no reason that is known here
+    "other",  # neither: the prompt was refused, or the reason is not known here; never trained on
 ]
 
 PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "verifier", "source", "choices", "subject", "student_pass_rate")

@@ -9,11 +9,15 @@ RULES = (think, length, loops, language)
 
 
 def reason_to_drop(rollout: Rollout, num_tokens: int, question: str, config: Quality) -> str | None:
-    """The verdict's own name first, then the first rule that drops it; None if it may be trained on.
+    """The verdict's own name first (`empty_completion` where there is nothing to check), then the first rule that drops it;
+    None if it may be trained on.
 
     `num_tokens` is its length in the student's tokens.
     """
-    if wrong := correctness.reason_to_drop(rollout.status, config):
+    wrong = correctness.reason_to_drop(rollout.status, config)
+    if wrong in {None, "no_answer"} and not rollout.completion.strip():
+        return "empty_completion"
+    if wrong:
         return wrong
     answer = Answer(rollout.completion, num_tokens, question)
     return next((rule.NAME for rule in RULES if rule.drops(answer, config)), None)

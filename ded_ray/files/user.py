@@ -1,118 +1,105 @@
-"""Reads the files that users bring: JSONL or Parquet, row by row, with errors that name the file, the row and the remedy."""
+"""Reads the files that users bring, row by row, with errors that name the file, the row and the remedy.
 
-import json
-from collections.abc import Iterator
+for where, row in read_rows("rollouts/*.jsonl.gz"):      # ("rollouts/a.jsonl.gz, row 1", {"prompt": ...})
+for where, row in read_rows("open-r1/OpenR1-Math-220k:train", columns=["problem", "answer"]):
+"""
+
+import glob
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ded_ray.errors import BadInput
+from ded_ray.files.arrow_rows import read_arrow
+from ded_ray.files.json_rows import read_json
+from ded_ray.models.load import HUB_DATA
+
+JSON, ARROW = (".jsonl", ".ndjson", ".json"), (".parquet", ".arrow")
+COMPRESSED = (".gz", ".zst")
+SUFFIXES = ".jsonl, .ndjson or .json (these also .gz or .zst) or .parquet"
+
+_SHARD = re.compile(r"-\d{1,9}-of-(\d{1,9})\b")
+_SET_NAME = re.compile(r"[^\W\d_]*")
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ('FILE, row N', row) for every row, in order and in bounded memory.
+def read_rows(path: str | Path, columns: Collection[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ('FILE, row N', row) for every row, in order and, but for a JSON array, in bounded memory.
 
-    Raises BadInput for a file that is missing, empty, cut off in the middle, or of another kind.
+    `path` is a file, a folder of shards, a pattern, or the name of a data set of the Hugging Face hub. With `columns` a
+    Parquet file gives only these their values. Raises BadInput for what is missing, empty, cut off or of another kind.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
-    if path.suffix not in {".jsonl", ".parquet"}:
-        raise BadInput(f"{path}: neither .jsonl nor .parquet; convert it to one of them")
+    outer = None if columns is None else {name for column in columns for name in (column, column.partition(".")[0])}
     number = 0
-    for number, row in enumerate(_read_jsonl(path) if path.suffix == ".jsonl" else _read_parquet(path), start=1):
-        yield f"{path}, row {number}", row
+    for file in data_files(path):
+        for number, row in enumerate(read_arrow(file, outer) if is_arrow(file) else read_json(file), start=1):
+            yield f"{file}, row {number}", row
     if number == 0:
         raise BadInput(f"{path}: empty, there is not one row in it")
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise BadInput(f"{path}, line {number}: not JSON ({error}); was the file cut off?") from error
-            if not isinstance(row, dict):
-                raise BadInput(f"{path}, line {number}: a row must be a JSON object")
-            yield storable(row) if b"\\ud" in line.lower() else row
+def data_files(path: str | Path) -> list[Path]:
+    """The files that a user's path stands for, in order. Raises BadInput when there are none that can be read."""
+    text, path = str(path), Path(path)
+    if path.is_file():
+        if not _kind(path):
+            raise BadInput(f"{path}: neither {SUFFIXES}; convert it to one of them")
+        return [path]
+    if path.is_dir():
+        return _shards(path)
+    if glob.has_magic(text):
+        names = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
+        files = [Path(name) for name in names if Path(name).is_file()]
+        return _one_kind(text, [file for file in files if _kind(file)])
+    if HUB_DATA.fullmatch(text):
+        return _from_hub(text)
+    raise BadInput(f"{path}: no such file")
 
 
-def storable(value: Any) -> Any:
-    """JSON may name half a surrogate pair, which no text file can hold; each becomes a question mark."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
-    return [storable(item) for item in value] if isinstance(value, list) else value
+def is_arrow(path: Path) -> bool:
+    return path.suffix.lower() in ARROW
 
 
-def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _kind(path: Path) -> str:
+    """The suffix without what compressed it; '' for none that is read here."""
+    compressed = path.suffix.lower() in COMPRESSED
+    suffix = path.with_suffix("").suffix.lower() if compressed else path.suffix.lower()
+    return suffix if suffix in JSON or (suffix in ARROW and not compressed) else ""
 
+
+def _shards(folder: Path) -> list[Path]:
+    """The data files right inside a folder: shards of one set. Raises BadInput when they are not, or some are missing."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] not in "._" and _kind(file)]
+    if any(_kind(file) != ".json" for file in files):
+        files = [file for file in files if _kind(file) != ".json"]  # data sets of the hub describe themselves in these
+    one_kind = _one_kind(str(folder), files)
+    names = sorted({_SET_NAME.match(file.name).group() for file in one_kind})  # type: ignore[union-attr]
+    if len(names) > 1:
+        raise BadInput(f"{folder}: holds several sets ({', '.join(names[:5])}); name one, as in '{folder}/{names[-1]}*'")
+    sharded = [int(match.group(1)) for file in one_kind if (match := _SHARD.search(file.name))]
+    if sharded and len(sharded) != sharded[0]:
+        raise BadInput(f"{folder}: {len(sharded)} of {sharded[0]} shards of {names[0]!r}; fetch the others")
+    return one_kind
+
+
+def _one_kind(path: str, files: list[Path]) -> list[Path]:
+    if not files:
+        raise BadInput(f"{path}: no {SUFFIXES} there; name one, a folder of them, or a pattern")
+    if len(kinds := sorted({"Parquet" if is_arrow(file) else "JSON" for file in files})) > 1:
+        raise BadInput(f"{path}: files of {' and '.join(kinds)} together; name one kind, as in '*{files[0].suffix}'")
+    return files
+
+
+def _from_hub(name: str) -> list[Path]:
+    """OWNER/NAME, :SPLIT (train where it is left out) or :CONFIG:SPLIT, as the local files that `datasets` keeps of it."""
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                yield from batch.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{path}: not a whole Parquet file ({reason}); was its writing cut off?") from error
-
-
-def column(row: dict[str, Any], name: str, where: str, knob: str = "") -> Any:
-    """The row's value in a column. Raises BadInput when it is missing or null, naming the columns that are there."""
-    if row.get(name) is None:
-        problem = "null in column" if name in row else "no column"
-        remedy = f"; set {knob} to one of: " if knob else "; there are: "
-        raise BadInput(f"{where}: {problem} `{name}`{remedy}{', '.join(map(str, row)) or 'none'}")
-    return row[name]
-
-
-def as_text(value: Any) -> str:
-    """A text as it is, a number as Python writes it, an object or a list as JSON."""
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
-
-
-def as_answer(value: Any, verifier: str, options: tuple[list[str], list[str]] | None = None) -> str:
-    """A reference as text. For multiple choice the letter of the right option, where the value is the option's label
-    (OpenBookQA, ARC), a letter, or the option's index (MMLU: 0 is A); an option's text stays as it is.
-    """
-    if verifier != "choice":
-        return as_text(value)
-    texts, labels = options or ([], [])
-    spoken = as_text(value).strip()
-    if spoken in labels:
-        return letter(labels.index(spoken))
-    is_index = type(value) is int or (spoken.isascii() and spoken.isdigit() and spoken not in texts)
-    return letter(int(spoken)) if is_index and 0 <= int(spoken) < (len(texts) or 26) else spoken
-
-
-def read_options(value: Any) -> tuple[list[str], list[str]] | None:
-    """(texts, labels) of a list of texts (MMLU), of {"text": [...], "label": [...]} (OpenBookQA, ARC), or of a list of
-    {"text", "label"}, or of one of these as JSON text; the labels are A, B, C ... where none are given. None for
-    anything else.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
-    if isinstance(value, dict) and isinstance(value.get("text"), list):
-        texts, labels = value["text"], value.get("label")
-    elif isinstance(value, list) and value and all(isinstance(option, dict) and "text" in option for option in value):
-        texts, labels = [option["text"] for option in value], [option.get("label") for option in value]
-    elif isinstance(value, list):
-        texts, labels = value, None
-    else:
-        return None
-    if not texts or len(texts) > 26 or (labels and len(labels) != len(texts)):
-        return None
-    if not labels or None in labels:
-        labels = [letter(index) for index in range(len(texts))]
-    return [str(text) for text in texts], [str(label) for label in labels]
-
-
-def letter(index: int) -> str:
-    return chr(ord("A") + index)
+        import datasets
+    except ImportError as error:
+        raise BadInput(f"{name}: no such file or folder; for a data set of the hub: pip install 'ded-ray[hub]'") from error
+    owner_and_name, *rest = name.split(":")
+    try:
+        found = datasets.load_dataset(owner_and_name, *rest[:-1], split=rest[-1] if rest else "train")
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{name}: no such file, and not to be had from the hub ({reason}); write OWNER/NAME:SPLIT") from error
+    return [Path(file["filename"]) for file in found.cache_files]

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from ded_ray.files.user import data_files
 from ded_ray.recipe import Generator, ReplayEngine, VllmEngine
 from ded_ray.records import Problem, stable_hash
 
@@ -69,7 +70,7 @@ def identity(generator: Generator, seed: int) -> str:
     sampling = json.dumps(generator.sampling.identity())
     chat = generator.chat
     parts = [generator.model, generator.engine.identity(), chat.rendering(), chat.system, sampling, seed]
-    files = [Path(generator.engine.path)] if isinstance(generator.engine, ReplayEngine) else []
+    files = data_files(generator.engine.path) if isinstance(generator.engine, ReplayEngine) else []
     if isinstance(generator.engine, VllmEngine) and generator.engine.lora:
         files = sorted(path for path in Path(generator.engine.lora).iterdir() if path.is_file())
     for path in files:

@@ -13,11 +13,22 @@ class Config(BaseModel):
     SPEED: ClassVar[frozenset[str]] = frozenset()
     """Knobs that change how fast a result comes, and not the result: no stage is made again when they change."""
 
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Knobs that earlier versions do not have: at their defaults they do what those did, and no stage is made again."""
+
     def identity(self) -> dict[str, Any]:
         """All knobs that decide the result, those of nested parts included."""
-        whole = self.model_dump(mode="json", exclude=set(self.SPEED))
-        parts = {name: value.identity() for name, value in self if isinstance(value, Config) and name in whole}
-        return whole | parts
+        defaults = {name for name in self.ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        whole = self.model_dump(mode="json", exclude={*self.SPEED, *defaults})
+        return {name: _identity_of(value, whole[name]) for name, value in self if name in whole}
+
+
+def _identity_of(value: Any, dumped: Any) -> Any:
+    if isinstance(value, Config):
+        return value.identity()
+    if isinstance(value, tuple):
+        return [_identity_of(item, each) for item, each in zip(value, dumped, strict=True)]
+    return dumped
 
 
 Rate = Annotated[float, Field(ge=0, le=1)]

@@ -142,17 +142,20 @@ class OpenAIEngine(Config):
 
 
 class ReplayEngine(Config):
-    """Rollouts that you already have: a JSONL or Parquet file with one row per rollout, or with lists of them."""
+    """Rollouts that you already have: one row per rollout, or lists of them."""
 
     kind: Literal["replay"] = "replay"
     path: str
+    """As `path` of problems: a file, a folder of shards, a pattern, or a data set of the hub."""
     problem_id_column: str | None = "problem_id"
     """null: rollouts find their problem by its prompt (`prompt_column`)."""
     prompt_column: str = "prompt"
     completion_column: str = "completion"
-    """A text, a list of texts (OpenR1-style `generations`), or a list of chat messages (the last one is taken)."""
+    """A text, a chat message, or a list of messages that ends with the assistant's turn, which is taken; or a list of these
+    (OpenR1-style `generations`). Null: a rollout that never came; it is `unverifiable`."""
     finish_reason_column: str | None = None
-    """'length' in this column means cut off. Left out: every rollout counts as finished."""
+    """Reasons in any provider's words (models/finish_reason.py). Cut off at a token limit: `truncated`; one that is not
+    known, null included: `unverifiable`. Left out: every rollout counts as finished."""
 
 
 class ScriptedEngine(Config):

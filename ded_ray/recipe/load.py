@@ -10,7 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ded_ray.errors import BadInput
+from ded_ray.models.load import HUB_DATA
 from ded_ray.recipe import Grade, Recipe
+from ded_ray.recipe.grade import ColumnName
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -37,16 +39,27 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise BadInput(f"{path}: {_first_error(error, raw)}") from error
 
 
-def grade_config(verifier: str = "math", overrides: list[str] | None = None) -> Grade:
-    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top."""
+def grade_config(verifier: str = "math", overrides: list[str] | None = None, *, columns: str = "") -> Grade:
+    """The knobs of `ded-ray grade`: the defaults, as many verifiers as there are cores, and `a.b=c` overrides on top.
+
+    `columns` is what the file calls its columns, `prompt=problem,completion=generations`.
+    """
     raw: dict[str, Any] = {"verifier": verifier, "verify": {"workers": [1, max(2, os.cpu_count() or 1)]}}
+    raw["columns"] = dict(_column_pair(pair) for pair in filter(None, columns.split(",")))
     for override in overrides or []:
         _apply_override(raw, override)
     try:
         return Grade.model_validate(raw)
     except ValidationError as error:
-        reason = _first_error(error)
+        reason = _first_error(error, known=Grade)
         raise BadInput(f"--{reason}" if reason.startswith("verifier:") else f"--set {reason}") from error
+
+
+def _column_pair(pair: str) -> tuple[str, str]:
+    name, separator, source = (part.strip() for part in pair.partition("="))
+    if not separator or not source or name not in typing.get_args(ColumnName):
+        raise BadInput(f"--columns {pair}: write it as NAME=COLUMN; the names are {', '.join(typing.get_args(ColumnName))}")
+    return name, source
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
@@ -76,12 +89,14 @@ def _resolve_paths(node: Any, folder: Path) -> None:
 
 
 def _is_path(key: str | int, value: str, folder: Path) -> bool:
+    if key == "path" and HUB_DATA.fullmatch(value) and not (folder / value).exists():
+        return False  # a data set of the hub
     return (
         key in {"path", "lora"} or (key == "model" and (folder / value).is_dir()) or (key == "template" and "{" not in value)
     )
 
 
-def _first_error(error: ValidationError, raw: Any = None) -> str:
+def _first_error(error: ValidationError, raw: Any = None, *, known: type[BaseModel] = Recipe) -> str:
     """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
     first = error.errors()[0]
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
@@ -89,7 +104,7 @@ def _first_error(error: ValidationError, raw: Any = None) -> str:
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     knob = _as_written(knob, raw if isinstance(raw, dict) else {})
     if first["type"] == "extra_forbidden":
-        names = [name for name in _all_names(Recipe) if name != first["loc"][-1]]  # one of another part's is no help
+        names = [name for name in _all_names(known) if name != first["loc"][-1]]  # one of another part's is no help
         near = get_close_matches(str(first["loc"][-1]), names, n=1)
         return f"{knob}: unknown knob" + (f"; did you mean `{near[0]}`?" if near else "; see ded_ray/recipe/ for all")
     message = first["msg"].removeprefix("Value error, ")

@@ -34,17 +34,25 @@ class TinyProblems(Source):
 
 
 class FileProblems(Source):
-    """Problems from a JSONL or Parquet file, one per row."""
+    """Problems from JSON lines or Parquet, one per row. A column may be named `a.b`: field b of the objects in column a."""
+
+    ADDED = frozenset({"skip_missing"})
 
     kind: Literal["file"] = "file"
     path: str
-    """A .jsonl or .parquet file. A relative path is looked up from the recipe's folder."""
+    """A file (.jsonl, .ndjson or .json, these also .gz or .zst; .parquet), a folder of such shards, a pattern with *, or a
+    data set of the Hugging Face hub: OWNER/NAME, OWNER/NAME:SPLIT or OWNER/NAME:CONFIG:SPLIT, which needs the extra `hub`.
+    A relative path is looked up from the recipe's folder."""
     id_column: str | None = None
     """Left out: a `problem_id` column where there is one, else a hash of the prompt."""
     prompt_column: str = "prompt"
+    """A text, or chat messages with one of the user's and no other."""
     answer_column: str = "answer"
+    """A text or a number. A list is its only member; of mathematics all of its members as one answer."""
+    skip_missing: bool = False
+    """true: rows without an answer (null, NaN, empty) are dropped as `missing_answer`; false: an error. Our choice."""
     choices_column: str | None = None
-    """Multiple choice: the column with the options, as MMLU, OpenBookQA or ARC have them. They are shown below the
+    """Multiple choice: the column with the options, as MMLU, OpenBookQA, ARC or MedQA have them. They are shown below the
     prompt as 'A. ...', one per line."""
     choices_seed: int | None = None
     """Shuffle the options of every problem, so that no position is favoured; null keeps their order."""

@@ -75,8 +75,12 @@ class Judge(Generator):
         return self
 
 
+Tag = Annotated[str, Field(min_length=1)]
+
+
 class Verify(Config):
     SPEED = frozenset({"workers", "num_cpus", "batch_size"})
+    ADDED = frozenset({"think_tags"})
 
     workers: Workers = 1
     """Number of verifier actors, or [min, max]. Each has a killable child for what the fast path cannot decide."""
@@ -90,10 +94,20 @@ class Verify(Config):
     memory_bytes: PositiveInt = 2 << 30
     """Address space that an answer may take on top of what the libraries use."""
     thinking: Literal["optional", "required"] = "optional"
-    """required: without a closing </think> there is no answer; for chat templates that open the thinking part themselves,
-    where an unfinished thought would look like an answer."""
+    """required: without a closing </think>, or another tag that ends a thought, there is no answer; for chat templates that
+    open the thinking part themselves, where an unfinished thought would look like an answer."""
+    think_tags: tuple[tuple[Tag, Tag], ...] = ()
+    """More pairs of tags, opening and closing, between which the model thinks: nothing is announced there. Known without it
+    (models/chat.py): <think> and its kin, [THINK], ◁think▷, <|begin_of_thought|>, Harmony's channels. Of verdicts and the
+    judge; `rewards.format` and the rule think_unpaired know the common ones."""
     answer_forms: Annotated[tuple[Literal["boxed", "hashes", "phrase"], ...], Field(min_length=1)] = ("boxed", "hashes")
     """Where an answer may stand, first match wins: the last \\boxed{}, after '####', after 'the answer is'."""
     code: Code = Code()
     judge: Judge | None = None
     """null: nobody is asked, and what the rules could not check stays unchecked."""
+
+    @model_validator(mode="after")
+    def _tags_differ(self) -> "Verify":
+        if equal := [pair for pair in self.think_tags if pair[0].casefold() == pair[1].casefold()]:
+            raise ValueError(f"think_tags: {equal[0][0]!r} cannot both open and close")
+        return self

@@ -1,6 +1,7 @@
 """What a run looks like on a terminal: its plan, its ledger, its scores."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -65,6 +66,8 @@ def show_graded(summary: Summary) -> None:
         agreed = sum(count for (status, truth), count in checked.items() if (status == "correct") == truth)
         share = f" ({agreed / sum(checked.values()):.2%})" if checked else ""
         print_line(f"agrees with the label on {agreed} of {sum(checked.values())} checked rows{share}")
+    if summary.num_missing:
+        print_line(f"{summary.num_missing} rows have no answer, or no completion: unverifiable")
     if summary.isolation:
         print_line("programs ran behind: " + ", ".join(f"{walls} ({n})" for walls, n in summary.isolation.items()))
     if judged := agreement(summary.judged):
@@ -75,6 +78,27 @@ def show_graded(summary: Summary) -> None:
     if summary.slowest:
         rows = ", ".join(f"row {row} ({seconds:.2f} s, {status})" for seconds, row, status in summary.slowest)
         print_line(f"slowest: {rows}")
+
+
+def show_verdicts(graded: Path) -> None:
+    """One line per row of a graded file: which it is, its status, what was found and what was wanted."""
+    import pyarrow.parquet as pq
+
+    number = 0
+    with pq.ParquetFile(graded) as file:
+        wanted = [name for name in ("sample", "status", "extracted", "answer") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=wanted):
+            for row in batch.to_pylist():
+                number += 1
+                sample = f", sample {row['sample']}" if row.get("sample") is not None else ""
+                found = "" if row["extracted"] is None else f", found {_shown(row['extracted'])}"
+                print_line(f"row {number}{sample}: {row['status']}{found}, answer {_shown(row['answer'])}")
+
+
+def _shown(text: str | None) -> str:
+    """On one line, and no longer than a line."""
+    line = repr(text)
+    return line if len(line) <= 80 else f"{line[:80]}..."
 
 
 TEACHER_MEASURES = {
@@ -134,4 +158,4 @@ def show_history(name: str, lines: list[tuple[str, str]]) -> None:
 
 
 def print_line(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, soft_wrap=True, markup=False, emoji=False)  # what models wrote is no markup

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from ded_ray.files.user import letter
+from ded_ray.files.values import letter
 from ded_ray.records import stable_hash
 
 _SPEAKS_OF_OTHERS = re.compile(

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ded_ray.errors import BadInput
-from ded_ray.files.user import as_answer, column, letter, read_options, read_rows
+from ded_ray.files.conversations import prompt_of
+from ded_ray.files.user import read_rows
+from ded_ray.files.values import as_answer, as_text, cell, column, is_missing, letter, present, read_options
 from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.sources.multiple_choice import shown, shuffled
@@ -50,24 +52,23 @@ def read_problems(source: Problems) -> list[Problem]:
 
 def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
     seen: Counter[str] = Counter()
-    for number, (where, row) in enumerate(read_rows(source.path)):
+    named = (source.id_column or "problem_id", source.prompt_column, source.answer_column, source.choices_column)
+    columns = [*filter(None, named), "test", "entry_point"]
+    for number, (where, row) in enumerate(read_rows(source.path, columns)):
         if number == source.limit:
             return
         yield where, _problem(source, row, where, seen)
 
 
 def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counter[str]) -> Problem:
-    prompt = column(row, source.prompt_column, where, "problems.prompt_column")
-    if not isinstance(prompt, str):
-        raise BadInput(
-            f"{where}: `{source.prompt_column}` is a {type(prompt).__name__}, not a text; set problems.prompt_column"
-        )
-    if not prompt.strip():
-        raise BadInput(f"{where}: empty `{source.prompt_column}`; remove the row or fill it in")
+    prompt = prompt_of(column(row, source.prompt_column, where, "problems.prompt_column"), where, source.prompt_column)
     problem_id = _problem_id(source, row, where, prompt, seen)
     options = _options(source, row, where)
     answer, choices = _answer(source, row, where, options), options[0] if options else []
-    if choices:
+    if not answer.strip() and not source.skip_missing:
+        empty = f"there is no answer in `{source.answer_column}`"
+        raise BadInput(f"{where}: {empty}; fill it in, or set problems.skip_missing: true to leave such rows out")
+    if choices and answer.strip():
         names = [letter(index) for index in range(len(choices))]
         if answer not in names and (len(answer) == 1 or answer not in choices):
             raise BadInput(f"{where}: the answer {answer!r:.60} is neither a letter, an index nor a text of the options")
@@ -82,25 +83,30 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counte
         source=source.path,
         choices=choices,
         subject=source.subject,
+        dropped_because=None if answer.strip() else "missing_answer",
     )
 
 
 def _problem_id(source: FileProblems, row: dict[str, Any], where: str, prompt: str, seen: Counter[str]) -> str:
     """The row's own id, else a hash of what is asked; rows that ask the same get numbers, and are told apart later."""
-    id_column = source.id_column or ("problem_id" if row.get("problem_id") is not None else None)
+    id_column = source.id_column or (None if is_missing(row.get("problem_id")) else "problem_id")
     if id_column:
-        return str(column(row, id_column, where, "problems.id_column"))
+        return as_text(column(row, id_column, where, "problems.id_column"), where, id_column)
     # MMLU asks "which of the following" with ever other options.
-    hashed = stable_hash(prompt, row.get(source.choices_column)) if source.choices_column else stable_hash(prompt)
+    hashed = stable_hash(prompt, cell(row, source.choices_column)) if source.choices_column else stable_hash(prompt)
     seen[hashed] += 1
     return hashed if seen[hashed] == 1 or source.one_row_per == "rollout" else f"{hashed}-{seen[hashed]}"
 
 
 def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tuple[list[str], list[str]] | None) -> str:
+    """The reference; '' where it is missing."""
     if source.verifier == "code" and source.answer_column not in row and {"test", "entry_point"} <= row.keys():
-        tests = {"test": row["test"], "entry_point": row["entry_point"], "prompt": row[source.prompt_column]}
-        return json.dumps(tests)
-    answer = as_answer(column(row, source.answer_column, where, "problems.answer_column"), source.verifier, options)
+        names = {"test": "test", "entry_point": "entry_point", "prompt": source.prompt_column}
+        return json.dumps({key: as_text(column(row, name, where), where, name) for key, name in names.items()})
+    value = present(row, source.answer_column, where, "problems.answer_column")
+    if is_missing(value):
+        return ""
+    answer = as_answer(value, source.verifier, options, where=where, name=source.answer_column)
     if source.answer_after is not None:
         if source.answer_after not in answer:
             raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")

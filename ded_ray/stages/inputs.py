@@ -32,7 +32,9 @@ class Inputs:
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
     problems = read_all(recipe.problems)
-    benchmarks = {benchmark.name: read_problems(benchmark.problems) for benchmark in recipe.evaluate.benchmarks}
+    benchmarks = {benchmark.name: _kept(read_problems(benchmark.problems)) for benchmark in recipe.evaluate.benchmarks}
+    for name in (name for name, questions in benchmarks.items() if not questions):
+        raise BadInput(f"evaluate.benchmarks: {name} has not one problem with an answer; set problems.answer_column")
     held_out = [problem for questions in benchmarks.values() for problem in questions]
     names = sorted({problem.verifier for problem in [*problems, *held_out]})
     verifiers = {name: check_function(name, "problems.verifier") for name in names}
@@ -41,7 +43,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         if knob == "student" and not recipe.student.measure_pass_rate:
             check_model(generator, knob)  # it is trained all the same
             continue
-        if preview := check_answers(problems, generator, knob):
+        if preview := check_answers(_kept(problems), generator, knob):
             prompt_preview[knob] = preview
     _check_benchmarks_fit(held_out, recipe)
     _check_teachers_differ(recipe)
@@ -50,6 +52,10 @@ def read_inputs(recipe: Recipe) -> Inputs:
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
     return Inputs(problems, benchmarks, verifiers, prompt_preview)
+
+
+def _kept(problems: list[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.dropped_because is None]
 
 
 def models_of(recipe: Recipe) -> dict[str, Generator]:

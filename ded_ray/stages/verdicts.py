@@ -38,4 +38,4 @@ def open_judge(config: Verify, seed: int, replies: Path) -> "Iterator[JudgeActor
     with stopped_by(monitor):
         job = GenerateJob(judge, seed, replies, quarantine)
         make_answerer = partial(BlockingGenerator, job, monitor, key_of(judge), compact(replies))
-        yield JudgeActor(judge, make_answerer, engine_needs(judge.engine).resources)
+        yield JudgeActor(judge, make_answerer, engine_needs(judge.engine).resources, config.think_tags)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ded_ray.files.user import read_options
+from ded_ray.files.values import read_options
+from ded_ray.models.finish_reason import finish_reason_of
 from ded_ray.recipe import Grade
 from ded_ray.records import Group, Problem, Rollout, schema_of, stable_hash
-from ded_ray.verify.grade_input import as_label
+from ded_ray.verify.grade_input import REPLACED, as_label
 from ded_ray.verify.reward.total import reward_group
 from ded_ray.verify.worker import JudgeActor, JudgeWorker, VerifyWorker
 
-READ = ("prompt", "answer", "completion", "choices", "finish_reason", "num_tokens")
 NUM_SLOWEST = 5
 
 
@@ -26,11 +27,13 @@ class Summary:
     isolation: Counter[str] = field(default_factory=Counter)
     labels: Counter[tuple[str, bool]] = field(default_factory=Counter)  # by status and label
     judged: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by the rules' status, the judge's, the final
-    slowest: list[tuple[float, int, str]] = field(default_factory=list)  # seconds, row (from 1), status
+    slowest: list[tuple[float, int, str]] = field(default_factory=list)  # seconds, row of the output (from 1), status
+    num_missing: int = 0  # rows without an answer or without a completion
 
     def add(self, batch: pa.Table, label: str) -> None:
         statuses, first = batch["status"].to_pylist(), self.statuses.total() + 1
         self.statuses.update(statuses)
+        self.num_missing += pc.sum(pc.or_(pc.is_null(batch["answer"]), pc.is_null(batch["completion"]))).as_py() or 0
         timed = zip(batch["seconds"].to_pylist(), range(first, first + len(statuses)), statuses, strict=True)
         self.slowest = heapq.nlargest(NUM_SLOWEST, [*self.slowest, *timed])
         if label:
@@ -56,8 +59,13 @@ class GradeWorker:
         self._config, self._verify_worker = config, VerifyWorker(config.verify)
         self._judge_worker = JudgeWorker(judge) if judge else None
 
+    def close(self) -> None:
+        """End the verifier's children."""
+        self._verify_worker.close()
+
     def __call__(self, batch: pa.Table) -> pa.Table:
-        rows = batch.select([name for name in READ if name in batch.column_names]).to_pylist()
+        read = [*REPLACED, "choices", "finish_reason", *(["num_tokens"] if self._config.rewards.needs_token_counts else [])]
+        rows = batch.select([name for name in read if name in batch.column_names]).to_pylist()
         groups = [self._verify_worker.verify_group(self._group(row)) for row in rows]
         if self._judge_worker is not None:
             self._judge_worker(groups)
@@ -69,15 +77,17 @@ class GradeWorker:
 
     def _group(self, row: dict[str, Any]) -> Group:
         group_id = stable_hash(row["prompt"], row["answer"], row["completion"])
-        options = read_options(row["choices"]) if row.get("choices") else None
+        options = read_options(row["choices"]) if self._config.verifier == "choice" and row.get("choices") else None
         problem = Problem(
             problem_id=group_id,
-            prompt=str(row["prompt"]),
-            answer=row["answer"],
+            prompt=row["prompt"],
+            answer=row["answer"] or "",
             verifier=self._config.verifier,
             choices=options[0] if options else [],
         )
-        cut_off = row.get("finish_reason") == "length"
-        rollout = Rollout(index=0, completion=row["completion"], num_tokens=int(row.get("num_tokens") or 0),
-                          finish_reason="length" if cut_off else "stop", seed=0)  # fmt: skip
+        reason = finish_reason_of(row["finish_reason"]) if "finish_reason" in row else "stop"
+        if row["answer"] is None or row["completion"] is None:
+            reason = "other"  # nothing to compare, or nothing to compare with
+        rollout = Rollout(index=0, completion=row["completion"] or "", num_tokens=row.get("num_tokens", 0),
+                          finish_reason=reason, seed=0)  # fmt: skip
         return Group.of(problem, group_id, "", [rollout])

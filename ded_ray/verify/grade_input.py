@@ -11,11 +11,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ded_ray.errors import BadInput
-from ded_ray.files.user import as_answer, as_text, column, read_options, read_rows
+from ded_ray.files.arrow_rows import read_batches, schema_of_file, unreadable
+from ded_ray.files.conversations import completions, prompt_of
+from ded_ray.files.user import data_files, is_arrow, read_rows
+from ded_ray.files.values import as_answer, cell, column, each_sample, has_column, is_missing, present, read_options
+from ded_ray.recipe import Grade
 
 ROWS_PER_PART = 512
-NEEDED = ("prompt", "answer", "completion")
+SAMPLE = "sample"
+"""The column that numbers the samples of a row, where a row has several."""
+
+REPLACED = ("prompt", "answer", "completion")
+"""What stands as text in every part, whatever it was."""
+
+PER_SAMPLE = {"finish_reason": pa.string(), "num_tokens": pa.int64()}
+"""What a file may give once for a row, or as a list with one for every sample; a label too."""
+
+IN_FILE = "_in_file"
+"""Ends the names of columns that are called like what grade adds."""
+
 LABELS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+Sample = dict[str, Any]
+"""What a verdict is made of, by the names that grade gives: prompt, answer, completion; finish_reason, num_tokens and the
+label where the file has them."""
 
 
 def as_label(value: Any) -> bool | None:
@@ -24,86 +43,181 @@ def as_label(value: Any) -> bool | None:
 
 
 @dataclass(frozen=True)
-class Checks:
-    """What every row must pass."""
+class GradeInput:
+    """A file of completions, and how its rows are read."""
 
-    path: Path  # .jsonl or .parquet
-    verifier: str
-    needed: tuple[str, ...]  # columns that must hold something
-    added: tuple[str, ...]  # names that must be free
+    path: str | Path
+    config: Grade
+    added: tuple[str, ...]  # the names of what grade adds
     label: str  # a column that must hold labels; '' for none
 
-    def check(self, where: str, row: dict[str, Any]) -> None:
-        for name in self.needed:
-            column(row, name, where)
-        if taken := [name for name in self.added if name in row]:
+    @property
+    def columns(self) -> list[str]:
+        """All that a verdict needs."""
+        names = [self.config.column(name) for name in ("prompt", "answer", "completion", "choices", "finish_reason")]
+        counts = [self.config.column("num_tokens")] if self.config.rewards.needs_token_counts else []
+        return [*names, *counts, *filter(None, [self.label])]
+
+    def samples(self, where: str, row: dict[str, Any]) -> list[Sample]:
+        """The samples of one row, at least one. Raises BadInput with the row and the remedy."""
+        self._check_names(row)
+        named = self.config.column
+        prompt = prompt_of(column(row, named("prompt"), where), where, named("prompt"))
+        texts = completions(present(row, named("completion"), where), where, named("completion"))
+        options = self._options(where, row)
+        answer = present(row, named("answer"), where)
+        answer = None if is_missing(answer) else as_answer(answer, self.config.verifier, options, where=where,
+                                                           name=named("answer"))  # fmt: skip
+        shared = {"prompt": prompt, "answer": answer, "choices": options and options[0]}
+        samples: list[Sample] = [{**shared, "completion": text} for text in texts]
+        if has_column(row, named("finish_reason")):
+            self._fill(samples, "finish_reason", cell(row, named("finish_reason")), where)
+        if self.config.rewards.needs_token_counts:
+            self._fill(samples, "num_tokens", present(row, named("num_tokens"), where), where)
+        if self.label:
+            self._fill(samples, self.label, column(row, self.label, where, "--label"), where)
+        return samples
+
+    def _check_names(self, row: dict[str, Any]) -> None:
+        if taken := [name for name in self.added if name in row and (name + IN_FILE in row or name == self.label)]:
             raise BadInput(f"{self.path}: already has a column `{taken[0]}`; rename it, grade adds one of that name")
-        if "num_tokens" in self.needed and (type(row["num_tokens"]) is not int or row["num_tokens"] < 0):
-            raise BadInput(
-                f"{where}: column `num_tokens` holds {row['num_tokens']!r:.60}; rewards of length need whole numbers"
-            )
-        if self.label and as_label(column(row, self.label, where, "--label")) is None:
-            given = f"column `{self.label}` holds {row[self.label]!r:.60}"
-            raise BadInput(f"{where}: {given}; --label needs true and false, or 1 and 0")
+        for name, source in self.config.columns.items():
+            if name != source and name in row and name not in self.config.columns.values():
+                raise BadInput(f"{self.path}: `{source}` is to be `{name}`, but there is a column `{name}`; rename that one")
 
-    def answer(self, row: dict[str, Any]) -> str:
-        return as_answer(row["answer"], self.verifier, read_options(row["choices"]) if row.get("choices") else None)
+    def _fill(self, samples: list[Sample], name: str, value: Any, where: str) -> None:
+        """Give every sample its own of what may be a list with one for each."""
+        source = self.config.column(name)
+        for sample, own in zip(samples, each_sample(value, len(samples), where, source), strict=True):
+            sample[name] = own
+            if name == "num_tokens" and (type(own) is not int or own < 0):
+                raise BadInput(f"{where}: column `{source}` holds {own!r:.60}; rewards of length need whole numbers")
+            if name == self.label and as_label(own) is None:
+                raise BadInput(f"{where}: column `{source}` holds {own!r:.60}; --label needs true and false, or 1 and 0")
+
+    def _options(self, where: str, row: dict[str, Any]) -> tuple[list[str], list[str]] | None:
+        name = self.config.column("choices")
+        value = cell(row, name)
+        options = None if self.config.verifier != "choice" or is_missing(value) else read_options(value)
+        if options is None and self.config.verifier == "choice" and not is_missing(value):
+            raise BadInput(f"{where}: `{name}` is not a list of 1 to 26 options; make it one")
+        return options
 
 
-def checked_parts(checks: Checks, folder: Path) -> int:
-    """Write the file's rows into `folder` as parts of ROWS_PER_PART, every one checked; returns how many parts.
+def checked_parts(given: GradeInput, folder: Path) -> int:
+    """Write the rows into `folder` as parts of at most ROWS_PER_PART rows, every one checked; returns how many parts.
 
-    Columns keep their Arrow types where they have some (Parquet), but for answer and completion, which become text. Of
-    JSONL all parts get one schema, found in a first pass: a column that appears late is there from the start, and one
-    whose values are of no common type is carried as JSON text. Raises BadInput with the file, the row and the remedy.
+    A row with several samples becomes as many rows, told apart by the column `sample`. Columns keep their Arrow types
+    where they have some (Parquet), but for prompt, answer and completion, which are texts. Of JSON all parts get one
+    schema, found in a first pass: a column that appears late is there from the start, and one whose values are of no
+    common type is carried as JSON text. Raises BadInput with the file, the row and the remedy.
     """
-    tables = _parquet_parts if checks.path.suffix == ".parquet" else _jsonl_parts
+    several, taken = False, False
+    for where, row in read_rows(given.path, given.columns):
+        several |= len(given.samples(where, row)) > 1
+        taken |= SAMPLE in row
+    if several and taken:
+        raise BadInput(f"{given.path}: rows with several completions get a column `{SAMPLE}`; rename the file's own")
+    carried = _arrow_batches if is_arrow(data_files(given.path)[0]) else _json_batches
     number = 0
-    for number, table in enumerate(tables(checks), start=1):
-        pq.write_table(table, folder / f"{number:08d}.parquet")
+    for rows, table in carried(given):
+        samples = [given.samples(where, row) for where, row in rows]
+        table = _with_samples(table, samples, given, several=several)
+        for start in range(0, table.num_rows, ROWS_PER_PART):
+            number += 1
+            with unreadable(given.path):
+                pq.write_table(table.slice(start, ROWS_PER_PART), folder / f"{number:08d}.parquet")
     return number
 
 
-def _parquet_parts(checks: Checks) -> Iterator[pa.Table]:
-    checks.check(*next(read_rows(checks.path)))  # a file that is none, and missing columns
-    watched, number = {*checks.needed, checks.label, "choices"}, 0
-    with pq.ParquetFile(checks.path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_PER_PART):
-            table = pa.Table.from_batches([batch])
-            rows = table.select([name for name in table.column_names if name in watched]).to_pylist()
-            for row in rows:
-                number += 1
-                checks.check(f"{checks.path}, row {number}", row)
-            answers = [checks.answer(row) for row in rows]
-            completions = [as_text(row["completion"]) for row in rows]
-            for name, texts in (("answer", answers), ("completion", completions)):
-                table = table.set_column(table.column_names.index(name), name, pa.array(texts, pa.string()))
-            yield table
+def _with_samples(table: pa.Table, samples: list[list[Sample]], given: GradeInput, *, several: bool) -> pa.Table:
+    """The carried columns with what the samples hold in the place of what they were read from, one row per sample."""
+    flat = [sample for each in samples for sample in each]
+    if several:
+        places = [place for place, each in enumerate(samples) for _ in each]
+        table = table.take(pa.array(places, pa.int64()))
+    types = dict.fromkeys(REPLACED, pa.string())
+    for name, kind in PER_SAMPLE.items() | {(given.label, pa.string())}:
+        source = given.config.column(name)
+        as_it_stands = source == name and name in table.column_names and not _is_list(table.schema.field(name).type)
+        if name and any(name in sample for sample in flat) and not as_it_stands:
+            types[name] = kind
+    if given.config.column("choices") != "choices" and given.config.verifier == "choice":
+        types["choices"] = pa.list_(pa.string())
+    table = table.rename_columns([name + IN_FILE if name in given.added else name for name in table.column_names])
+    sources = {given.config.column(name) for name in types} - types.keys()
+    table = table.select([name for name in table.column_names if name not in sources])
+    for name, kind in types.items():
+        values = _array([sample.get(name) for sample in flat], kind)
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, values)
+        else:
+            table = table.append_column(name, values)
+    if several:
+        table = table.append_column(SAMPLE, pa.array([i for each in samples for i in range(len(each))], pa.int64()))
+    return table
 
 
-def _jsonl_parts(checks: Checks) -> Iterator[pa.Table]:
+Carried = Iterator[tuple[list[tuple[str, dict[str, Any]]], pa.Table]]
+"""Batches of ('FILE, row N', what is needed of it), each with a table of all that is carried through."""
+
+
+def _arrow_batches(given: GradeInput) -> Carried:
+    files = data_files(given.path)
+    schema = _common_schema(files, given)
+    outer = {name for column in given.columns for name in (column, column.partition(".")[0])}
+    for file in files:
+        number = 0
+        for batch in read_batches(file):
+            with unreadable(file):
+                table = pa.Table.from_batches([batch])
+                rows = table.select([name for name in table.column_names if name in outer]).to_pylist()
+                table = _in_schema(table, schema)
+            yield [(f"{file}, row {number + i}", row) for i, row in enumerate(rows, start=1)], table
+            number += len(rows)
+
+
+def _common_schema(files: list[Path], given: GradeInput) -> pa.Schema:
+    """Of what is carried from all files. Raises BadInput where a column is of two kinds."""
+    replaced = {given.config.column(name) for name in REPLACED}
+    schemas = []
+    for file in files:
+        schema = schema_of_file(file)
+        schemas.append(pa.schema([field for field in schema if field.name not in replaced or len(files) == 1]))
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(f"{given.path}: its files have columns of different types ({reason}); write them alike") from error
+
+
+def _in_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [table[name] if name in table.column_names else pa.nulls(table.num_rows) for name in schema.names]
+    return pa.table(columns, names=schema.names).cast(schema)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _json_batches(given: GradeInput) -> Carried:
     types: dict[str, pa.DataType] = {}
-    for rows in _batches(checks):
-        for name in dict.fromkeys(name for row in rows for name in row):
-            types[name] = _common_type(types.get(name, pa.null()), [row.get(name) for row in rows])
+    for rows in _batches(given):
+        for name in dict.fromkeys(name for _, row in rows for name in row):
+            types[name] = _common_type(types.get(name, pa.null()), [row.get(name) for _, row in rows])
     # Parquet has no type for an object that is empty in every row.
     types = {name: pa.string() if "struct<>" in str(kind) else kind for name, kind in types.items()}
-    for rows in _batches(checks):
-        columns = [_array([row.get(name) for row in rows], kind) for name, kind in types.items()]
-        yield pa.Table.from_arrays(columns, schema=pa.schema(list(types.items())))
+    for rows in _batches(given):
+        columns = [_array([row.get(name) for _, row in rows], kind) for name, kind in types.items()]
+        # A column that some row has is there in all of them, as it is in Parquet.
+        needed = [(where, {name: row.get(name) for name in types}) for where, row in rows]
+        yield needed, pa.Table.from_arrays(columns, schema=pa.schema(list(types.items())))
 
 
-def _batches(checks: Checks) -> Iterator[list[dict[str, Any]]]:
-    rows = iter(_checked_rows(checks))
+def _batches(given: GradeInput) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    rows = read_rows(given.path)
     while batch := list(islice(rows, ROWS_PER_PART)):
         yield batch
-
-
-def _checked_rows(checks: Checks) -> Iterator[dict[str, Any]]:
-    for where, row in read_rows(checks.path):
-        checks.check(where, row)
-        # Answers are often numbers in one file and texts in the next: they are compared as text.
-        yield {**row, "answer": checks.answer(row), "completion": as_text(row["completion"])}
 
 
 def _common_type(known: pa.DataType, values: list[Any]) -> pa.DataType:

@@ -9,7 +9,7 @@ talked into things, which is why the rules' `correct` and `wrong` are never its 
 import re
 from collections import Counter
 
-from ded_ray.models.chat import final_part
+from ded_ray.models.chat import Tags, final_part
 from ded_ray.recipe import Judge
 from ded_ray.records import CHECKED, Group, Problem, Rollout, Status, stable_hash
 
@@ -19,19 +19,20 @@ MAX_ANSWER_CHARS = 4_000
 _VERDICT = re.compile(r"[ *#>_-]{0,20}VERDICT ?:?[ *]{0,9}(CORRECT|WRONG)[ *.]{0,9}", re.IGNORECASE)
 
 
-def is_asked(group: Group, rollout: Rollout, config: Judge) -> bool:
-    """Whether the judge hears of this rollout: its status may be replaced, or it is audited. Never of programs."""
-    if group.verifier == "code" or not final_part(rollout.completion).strip():
+def is_asked(group: Group, rollout: Rollout, config: Judge, tags: Tags = ()) -> bool:
+    """Whether the judge hears of this rollout: its status may be replaced, or it is audited. Never of programs, and never
+    of what was cut off, or may have been. `tags` are those of its thinking part, beside the common ones."""
+    if group.verifier == "code" or rollout.finish_reason != "stop" or not final_part(rollout.completion, tags).strip():
         return False  # a program is run, not believed; and nothing is nothing
     if rollout.status in config.statuses:
         return True
     audited = int(stable_hash("audit", group.group_id, rollout.index)[:8], 16) < config.audit_rate * 16**8
-    return audited and rollout.status in CHECKED and rollout.finish_reason != "length"
+    return audited and rollout.status in CHECKED
 
 
-def question(group: Group, rollout: Rollout, config: Judge) -> Problem:
-    """What the judge is asked about one rollout, as a problem of its own."""
-    answer = final_part(rollout.completion)[-MAX_ANSWER_CHARS:]
+def question(group: Group, rollout: Rollout, config: Judge, tags: Tags = ()) -> Problem:
+    """What the judge is asked about one rollout, as a problem of its own. `tags` as for `is_asked`."""
+    answer = final_part(rollout.completion, tags)[-MAX_ANSWER_CHARS:]
     parts = {"question": group.prompt, "reference": group.answer, "answer": answer}
     # One pass, so that nothing inside a part is filled in as well.
     prompt = re.sub(r"\{(question|reference|answer)\}", lambda found: parts[found.group(1)], config.prompt)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ded_ray.models.chat import Tags, final_part, thought_has_ended
 from ded_ray.recipe import Judge, Verify
 from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.code.verifier import CodeVerifier
@@ -60,12 +61,17 @@ class VerifyWorker:
         return self._verifiers[name]
 
     def _verdict(self, verifier: Verifier, group: Group, rollout: Rollout) -> Verdict:
+        completion, tags = rollout.completion, self._config.think_tags
         if rollout.finish_reason == "length":
             return Verdict("truncated")
-        if self._config.thinking == "required" and "</think>" not in rollout.completion:
+        if rollout.finish_reason == "other":
+            return Verdict("unverifiable")  # nobody knows whether it is whole
+        if self._config.thinking == "required" and not thought_has_ended(completion, tags):
             return Verdict("no_answer")
+        if tags and not isinstance(verifier, OwnVerifier):
+            completion = final_part(completion, tags)
         try:
-            return verifier.verify(rollout.completion, group.answer, group.choices)
+            return verifier.verify(completion, group.answer, group.choices)
         except Exception:  # the boundary: a row that breaks a verifier must not take its batch along
             logger.warning("the %s verifier failed on group %s", group.verifier, group.group_id, exc_info=True)
             return Verdict("crashed")
@@ -94,21 +100,22 @@ class JudgeActor:
     config: Judge
     make_answerer: Callable[[], Answerer]
     resources: dict[str, Any]
+    think_tags: Tags = ()  # of the answers that it judges
 
 
 class JudgeWorker:
     """One judge actor; its answerer holds the engine and remembers the replies that were paid for."""
 
     def __init__(self, actor: JudgeActor) -> None:
-        self._config, self._answerer = actor.config, actor.make_answerer()
+        self._config, self._answerer, self._tags = actor.config, actor.make_answerer(), actor.think_tags
 
     def __call__(self, groups: list[Group]) -> list[Group]:
         """Fill in judge_status and rule_status where the judge is asked, and the status where it decides."""
         asked: dict[str, tuple[Problem, list[Rollout]]] = {}  # equal rollouts of a file that is graded share a question
         for group in groups:
             for rollout in group.rollouts:
-                if is_asked(group, rollout, self._config):
-                    problem = question(group, rollout, self._config)
+                if is_asked(group, rollout, self._config, self._tags):
+                    problem = question(group, rollout, self._config, self._tags)
                     asked.setdefault(problem.problem_id, (problem, []))[1].append(rollout)
         if asked:
             for reply in self._answerer.answer([problem for problem, _ in asked.values()]):

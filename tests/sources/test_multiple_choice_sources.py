@@ -6,7 +6,7 @@ from conftest import shared
 
 from ded_ray.curate.questions import choose_questions
 from ded_ray.errors import BadInput
-from ded_ray.files.user import as_answer, read_options
+from ded_ray.files.values import as_answer, read_options
 from ded_ray.recipe import FileProblems, Questions
 from ded_ray.sources.multiple_choice import shuffled
 from ded_ray.sources.problems import read_problems
@@ -101,6 +101,6 @@ def test_rows_that_ask_the_same_are_told_apart_and_asked_once(tmp_path):
         {"prompt": "a?", "answer": "A", "choices": ["z", "x"]}
     ]
     problems = problems_of(rows, tmp_path, choices_column="choices")
-    problems, _ = choose_questions(problems, {}, Questions())
-    assert len({problem.problem_id for problem in problems}) == 3
-    assert [problem.dropped_because for problem in problems] == [None, "duplicate_prompt", None]
+    chosen, _ = choose_questions(problems, {}, Questions())
+    assert len({problem.problem_id for problem in chosen}) == 3
+    assert [problem.dropped_because for problem in chosen] == [None, "duplicate_prompt", None]

@@ -14,6 +14,9 @@ CASES: list[Case] = [
     (("</think>a<think>", 3, "?", {}), True),
     (("<think>a</think></think>b", 3, "?", {}), True),
     (("<think><think>a</think>b", 3, "?", {}), True),
+    (("<reasoning>a</reasoning>b", 3, "?", {}), False),
+    (("<reasoning>a", 3, "?", {}), True),
+    (("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", 3, "?", {}), False),
 ]
 
 

@@ -16,6 +16,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from ded_ray.errors import Stopped
 from ded_ray.generate.engine import Answer, Refusal, Request, as_they_come
 from ded_ray.generate.engines.budget import Budget, Cost, Reservation
+from ded_ray.models.chat import with_thought
+from ded_ray.models.finish_reason import finish_reason_of
 from ded_ray.recipe import OpenAIEngine
 from ded_ray.records import Rollout
 
@@ -119,7 +121,7 @@ class Endpoint:
             response = await self._ask(request, len(rollouts), num_choices, reservation)
             tokens = response.usage.completion_tokens // len(response.choices) if response.usage else 0
             for choice in response.choices[:missing]:
-                if choice.finish_reason in {"stop", "length"}:
+                if finish_reason_of(choice.finish_reason) != "other":
                     rollouts.append(self._rollout(request, len(rollouts), choice, tokens))
         raise Unusable(f"no usable choice; the last finish_reason is {response.choices[0].finish_reason!r}")
 
@@ -205,9 +207,9 @@ class Endpoint:
         thought = more.get("reasoning_content") or more.get("reasoning")
         return Rollout(
             index=index,
-            completion=(f"<think>\n{thought}\n</think>\n\n" if thought else "") + (message.content or ""),
+            completion=with_thought(thought or "", message.content or ""),
             num_tokens=len(logprobs) or mean_tokens,
-            finish_reason="length" if choice.finish_reason == "length" else "stop",
+            finish_reason=finish_reason_of(choice.finish_reason),
             seed=request.seed + index,
             mean_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
         )
