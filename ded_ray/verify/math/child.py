@@ -10,7 +10,7 @@ from math_verify import LatexExtractionConfig, grader, parse, verify
 from sympy import Float, Ne
 
 from ded_ray.verify.child import serve
-from ded_ray.verify.math.forms import based_number, plainer, times_of_day, without_modulus, without_spaces
+from ded_ray.verify.math.forms import as_tuple, based_number, plainer, times_of_day, without_modulus, without_spaces
 from ded_ray.verify.math.relations import as_set
 from ded_ray.verify.math.units import without_unit
 from ded_ray.verify.math.values import numerically_equal, same_value
@@ -36,15 +36,16 @@ def equal(question: dict[str, str]) -> bool | None:
     sets = as_set(plain_wanted), as_set(plain_found)
     if sets[0] and sets[1]:  # it reads "and" and "or" as commas
         return sets[0][1] == sets[1][1] and _compare(sets[0][0], sets[1][0])
+    tuples = as_tuple(plain_wanted), as_tuple(plain_found)
+    if (tuples[0] and plain_found.startswith("(")) or (tuples[1] and plain_wanted.startswith("(")):
+        return _compare(tuples[0] or plain_wanted, tuples[1] or plain_found)
     as_they_are = _compare(wanted, found)
     if as_they_are:
         return True
-    plain_wanted, plain_found = _alike(sets[0][0] if sets[0] else plain_wanted, sets[1][0] if sets[1] else plain_found)
-    if without_spaces(plain_wanted) == without_spaces(plain_found) != "":
+    alike = _alike(sets[0][0] if sets[0] else plain_wanted, sets[1][0] if sets[1] else plain_found)
+    if without_spaces(alike[0]) == without_spaces(alike[1]) != "":
         return True
-    if (plain_wanted, plain_found) == (wanted, found):
-        return as_they_are
-    in_plain_form = _compare(plain_wanted, plain_found)
+    in_plain_form = None if alike == (wanted, found) else _compare(*alike)
     return as_they_are if in_plain_form is None else in_plain_form
 
 

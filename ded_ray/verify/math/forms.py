@@ -20,6 +20,7 @@ _TIME = re.compile(
     r"(\d{1,2})(?::([0-5]\d))?\s*(?:\\[ ,;]|~)?\s*(?:(?:\\(?:text|mathrm)\{\s*)?([aApP])\.?\s?[mM]\.?\s*\}?)?", re.ASCII
 )
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:\\[, ]|~|\{,\}|[ _])\d{3})+(?:\.\d+)?")
+_LIST = re.compile(r",?\s*(?:\\text\{\s*and\s*\}|(?<![a-zA-Z\\])and(?![a-zA-Z])|[,;])\s*")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,30})\\overline\{(\d{1,30})\}")
 _MATRIX = re.compile(r"\[\s*\[[^\[\]]+\](?:\s*,\s*\[[^\[\]]+\])*\s*\]")
 _PLUS_MINUS = re.compile(r"\\pm(?![a-zA-Z])|±|\+/-|(?:^|(?<=\s))\+-")
@@ -43,6 +44,11 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"∛\s*(\w+(?:\.\d+)?|\([^()]*\))", r"\\sqrt[3]{\1}"),
         (r"∞", r"\\infty "),
         (r"∪", r"\\cup "),  # noqa: RUF001
+        (r"(?<=[\])])\s?U\s?(?=[\[(])", r"\\cup "),
+        (r"\\middle(?![a-zA-Z])", ""),
+        (r"\\backslash(?![a-zA-Z])|(?<=\\mathbb\{R\})\s?-\s?(?=\\\{)", r"\\setminus "),
+        (r"^[a-z]\s?\\in\s?\\mathbb\{R\}\s?,\s?(?=[a-z])", ""),
+        (r"\\text\{:\}", ":"),
         (r"∩", r"\\cap "),
         (r"∈", r"\\in "),
         (r"\\langle(?![a-zA-Z])", "("),
@@ -68,7 +74,7 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
             "",
         ),
         (rf"^\s*(?:\\text(?:bf)?\{{\s*\(?[A-E]\)?[.:]?\s*\}}|\([A-E]\))(?:\\[ ,;]|\s)*{_NUMBER_FOLLOWS}", ""),
-        (r"^\s*(?:(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Z])\)?|([A-Z])\.)\s*$", r"\1\2"),
+        (r"^\s*(?:(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Z])\)?|([A-Z])[.)])\s*$", r"\1\2"),
         (r"^\s*([-+]?\d+(?:\.\d+)?)\s*\\ldots\s*$", r"\1"),
         (r"^\s*\\(?:text|textbf|mathrm|mbox)\{\s*([-+]?[\d.,/]*\d[^{}\d]*)\}\s*$", r"\1"),  # \text{5 apples}
         (r"(?<=\d)\s*(?:\\?%|percent)\s*$", ""),
@@ -78,6 +84,7 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
         (r"^\s*([-+]?\d+(?:\.\d+)?)(?:[eE]|\s*(?:\*|x)\s*10\^)\{?([-+]?\d{1,4})\}?\s*$", r"\1 \\times 10^{\2}"),
         (r"^\s*(\d+)\s*(?:\\text\{\s*to\s*\}|to)\s*(\d+)\s*$", r"\1:\2"),
         (r"(?:\{\})?(?:\^\{?|_\{?)(\d{1,9})\}?\s?C_\{?(\d{1,9})\}?", r"\\binom{\1}{\2}"),
+        (r"^([-+]?[\d./]+)\s?=\s?[a-zA-Z]$", r"\1"),
         (r"\{smallmatrix\}", "{pmatrix}"),
         (r"\.(\d{0,30})\\dot\{?(\d)\}?(\d{0,30})\\dot\{?(\d)\}?", r".\1\\overline{\2\3\4}"),
         (r"\.(\d{0,30})\\dot\{?(\d)\}?", r".\1\\overline{\2}"),
@@ -91,14 +98,14 @@ _RULES: list[tuple[re.Pattern[str], str]] = [
 
 def plainer(answer: str) -> str:
     """The same answer in a form that Math-Verify reads; unchanged where no rule applies."""
-    answer = as_mathematics(answer)
+    answer = " ".join(as_mathematics(answer).split())  # long runs of white space would take the rules long, too
     if _GROUPED.fullmatch(answer.strip()):  # 1\\,000 and 1 000
         answer = re.sub(r"[^-+.\d]", "", answer)
     answer = with_latex_signs(from_plain_text(answer))
     answer = _FUNCTION_OF_DEGREES.sub(r"\\\1(\\frac{\2\\pi}{180})", answer)
     for pattern, by in _RULES:
         answer = pattern.sub(by, answer)
-    answer = _REPEATING.sub(_repeating_as_fraction, answer).strip()
+    answer = " ".join(_REPEATING.sub(_repeating_as_fraction, answer).split())
     if _MATRIX.fullmatch(answer):
         rows = r"\\".join(row.replace(",", "&") for row in re.findall(r"\[([^\[\]]+)\]", answer))
         answer = rf"\begin{{pmatrix}}{rows}\end{{pmatrix}}"
@@ -126,6 +133,16 @@ def without_modulus(answer: str) -> str:
     return _MODULUS.sub("", answer)
 
 
+def as_tuple(answer: str) -> str | None:
+    """`x = 1, y = 2` as `(1, 2)`; None for anything else. Math-Verify would take it for a set."""
+    sides = [part.partition("=") for part in _LIST.split(answer)]
+    names = [name.strip() for name, _, _ in sides]
+    values = [value.strip() for _, _, value in sides]
+    if len(sides) < 2 or len(set(names)) < len(names) or not all(re.fullmatch("[a-zA-Z]", name) for name in names):
+        return None
+    return None if any("=" in value or not value for value in values) else f"({', '.join(values)})"
+
+
 def without_spaces(answer: str) -> str:
     """For a comparison as text: only the white space that separates two words or numbers is left."""
     return re.sub(r"(?<![a-zA-Z\d])\s+|\s+(?![a-zA-Z\d])", "", answer)
@@ -133,7 +150,7 @@ def without_spaces(answer: str) -> str:
 
 def times_of_day(answer: str) -> tuple[set[int], bool]:
     """The minutes of the day that `5:30` or `5:30 PM` may mean, and whether it says AM or PM; none for anything else."""
-    match = _TIME.fullmatch(answer.strip().strip("$").strip())
+    match = _TIME.fullmatch(" ".join(answer.strip("$ ").split()))
     if match is None or int(match.group(1)) > 23 or not (match.group(2) or match.group(3)):
         return set(), False
     hour, minute, half = int(match.group(1)), int(match.group(2) or 0), match.group(3)
@@ -148,10 +165,12 @@ def based_number(answer: str) -> int | None:
     if match is None:
         return None
     digits, name = match.group(1), match.group(2) or match.group(3)
-    base = NUMBERS.get(name) or int(name)
+    base = NUMBERS[name] if name in NUMBERS else int(name)
+    if not 2 <= base <= 36:
+        return None
     if not digits[0].isdigit() and not (base == 16 and re.fullmatch("[0-9A-F]+", digits)):
         return None  # x_{12} is a symbol
     try:
         return int(digits, base)
-    except ValueError:  # a digit that the base does not have, or no base
+    except ValueError:  # a digit that the base does not have
         return None

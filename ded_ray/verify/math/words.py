@@ -30,8 +30,8 @@ _SYNONYMS = {"dne": "does not exist", "infinite": "infinitely many", "nonexisten
 _FIRST_WORD = re.compile(r"([a-zA-Z]+)\s*[,.;:]")  # Yes, it is
 _TEXT = re.compile(r"\\(?:text[a-z]*|mbox|mathrm|mathbf|mathit|operatorname)\s*\{")
 _NO_SOLUTION = re.compile(
-    r"(?:there (?:is|are|exists?) )?no (?:such |real |possible |valid |integer )?(?:real )?(?:solutions?|roots?)(?: exists?)?"
-    r"|(?:the )?empty ?set"
+    r"(?:there (?:is|are|exists?) )?no (?:such |real |possible |valid |integer )?(?:real )?(?:solutions?|roots?)"
+    r"(?: exists?)?|(?:the )?empty ?set"
 )
 _EVERY_REAL = re.compile(
     r"all (?:the )?reals?(?: numbers?)?|(?:the )?(?:set of )?(?:all )?real numbers|every real number|any real number"
@@ -39,7 +39,7 @@ _EVERY_REAL = re.compile(
 
 
 def as_mathematics(answer: str) -> str:
-    r"""Words that have a sign: `two` as 2, `no solution` as \emptyset, `all real numbers` as \mathbb{R}."""
+    r"""Words that have a sign: `two` as 2, `no solution` as the empty set, `all real numbers` as \mathbb{R}."""
     text = without_marks(answer).casefold()
     if text in NUMBERS:
         return str(NUMBERS[text])
