@@ -32,7 +32,8 @@ class Code(Config):
     nothing worth having."""
     container: Container = Container()
     timeout_seconds: PositiveFloat = 20
-    """Wall clock per answer, all of its tests together."""
+    """Per answer, all of its tests together: time on a CPU or asleep. What waits for a CPU is not charged for it, so that a
+    busy machine gives the same verdicts; in a container, which hides that, there is five times the wall clock instead."""
     memory_bytes: PositiveInt = 1 << 30
     disk_bytes: PositiveInt = 64 << 20
 
@@ -85,9 +86,10 @@ class Verify(Config):
     batch_size: PositiveInt = 16
     """Groups per batch; an actor waits until it has so many."""
     timeout_seconds: PositiveFloat = 10
-    """Wall clock per answer; then the child's worker is killed and the status is `timed_out`, never `wrong`."""
+    """Per answer: time on a CPU or asleep, whatever else the machine does; then the child's worker is killed and the status
+    is `timed_out`, never `wrong`."""
     cpu_seconds: PositiveInt = 5
-    """CPU time per answer, which a busy machine does not use up; also `timed_out`."""
+    """Of that on a CPU; also `timed_out`."""
     memory_bytes: PositiveInt = 2 << 30
     """Address space that an answer may take on top of what the libraries use."""
     thinking: Literal["optional", "required"] = "optional"

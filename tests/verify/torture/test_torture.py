@@ -11,7 +11,8 @@ import ray
 from ded_ray.recipe import Code
 from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.verify.code.sandbox import find_walls
-from ded_ray.verify.ray_data import VerifyWorker, verify
+from ded_ray.verify.ray_data import verify
+from ded_ray.verify.worker import VerifyWorker
 from jobs.bench.hostile import ANSWERS, CHECK, PROGRAMS, boxed, fenced
 from jobs.bench.torture import HONEST, config, torture, verdict
 
