@@ -14,13 +14,16 @@ def choose_questions(
 ) -> tuple[list[Problem], list[ContaminationHit]]:
     """(the problems, each with its reason not to be asked or none; what was found of benchmarks).
 
-    Reasons: in_benchmark (the same question), near_benchmark (a common run of words), duplicate_prompt, near_duplicate.
+    A problem that comes with a reason keeps it. The others: in_benchmark (the same question), near_benchmark (a common run
+    of words), duplicate_prompt, near_duplicate.
     """
     matches = BenchmarkIndex(benchmarks, config.ngram).find(words(problem.prompt) for problem in problems)
     seen, chosen, hits = SeenQuestions(config.near_duplicate), [], []
     reason: str | None
     for problem, match in zip(problems, matches, strict=True):
-        if match:
+        if problem.dropped_because is not None:
+            reason = problem.dropped_because
+        elif match:
             reason, *where = match
             hits.append(ContaminationHit(problem.problem_id, *where))
         else:

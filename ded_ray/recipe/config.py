@@ -13,9 +13,13 @@ class Config(BaseModel):
     SPEED: ClassVar[frozenset[str]] = frozenset()
     """Knobs that change how fast a result comes, and not the result: no stage is made again when they change."""
 
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Knobs that count only once they are set: their default is what was done before there was such a knob."""
+
     def identity(self) -> dict[str, Any]:
         """All knobs that decide the result, those of nested parts included."""
-        whole = self.model_dump(mode="json", exclude=set(self.SPEED))
+        unset = {name for name in self.ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        whole = self.model_dump(mode="json", exclude=set(self.SPEED) | unset)
         parts = {name: value.identity() for name, value in self if isinstance(value, Config) and name in whole}
         return whole | parts
 

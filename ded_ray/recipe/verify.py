@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from ded_ray.recipe.config import Config, Rate, Workers
 from ded_ray.recipe.engines import VllmEngine
@@ -23,7 +23,9 @@ class Container(Config):
 
 
 class Code(Config):
-    """How programs are tested; they run only in the sandbox (verify/sandbox.py)."""
+    """How programs are tested; they run only in the sandbox (verify/code/sandbox.py)."""
+
+    ADDED = frozenset({"tolerance"})
 
     isolation: Literal["container", "namespaces", "limits"] = "namespaces"
     """The walls around a program. `namespaces`: of the kernel's own, by bubblewrap where the machine refuses them to us
@@ -36,6 +38,9 @@ class Code(Config):
     busy machine gives the same verdicts; in a container, which hides that, there is five times the wall clock instead."""
     memory_bytes: PositiveInt = 1 << 30
     disk_bytes: PositiveInt = 64 << 20
+    tolerance: NonNegativeFloat = 0
+    """How far a printed or returned float may be from the wanted one, absolutely or relative to it, whichever is more; 0, as
+    LiveCodeBench has it, takes equal values only. Codeforces' own checkers mostly allow 1e-6. Integers are always exact."""
 
 
 JUDGE_PROMPT = """\

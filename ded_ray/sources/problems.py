@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ded_ray.errors import BadInput
+from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.user import as_answer, column, letter, read_options, read_rows
 from ded_ray.recipe import FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
@@ -105,7 +106,7 @@ def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tupl
         if source.answer_after not in answer:
             raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")
         answer = answer.rsplit(source.answer_after, 1)[1].strip()
-    return answer
+    return with_function_name(answer, row) if source.verifier == "code" else answer
 
 
 def _options(source: FileProblems, row: dict[str, Any], where: str) -> tuple[list[str], list[str]] | None:

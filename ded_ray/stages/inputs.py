@@ -1,6 +1,6 @@
 """What comes from outside, read and checked before anything is written or paid for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ded_ray.errors import BadInput
 from ded_ray.generate.identity import identity
@@ -9,6 +9,7 @@ from ded_ray.recipe import Generator, Recipe, TransformersEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
 from ded_ray.verify.own import check_function
+from ded_ray.verify.references import tell_unverifiable, why_unverifiable
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Inputs:
     benchmarks: dict[str, list[Problem]]
     verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
     prompt_preview: dict[str, str]  # what each model will be shown of the first problem, and in how many tokens
+    warnings: list[str] = field(default_factory=list)  # a line on every source with problems that nothing can check
 
     def prompt_previews(self, of: str) -> list[str]:
         """The lines to print before the student, or the teachers, are asked."""
@@ -31,16 +33,17 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
-    problems = read_all(recipe.problems)
+    problems = _mark_unverifiable(read_all(recipe.problems), recipe)
     benchmarks = {benchmark.name: read_problems(benchmark.problems) for benchmark in recipe.evaluate.benchmarks}
     held_out = [problem for questions in benchmarks.values() for problem in questions]
     names = sorted({problem.verifier for problem in [*problems, *held_out]})
     verifiers = {name: check_function(name, "problems.verifier") for name in names}
+    asked = [problem for problem in problems if problem.dropped_because is None]
     prompt_preview = {}
     for knob, generator in models_of(recipe).items():
         if knob == "student" and not recipe.student.measure_pass_rate:
             continue
-        if preview := check_answers(problems, generator, knob):
+        if preview := check_answers(asked, generator, knob):
             prompt_preview[knob] = preview
     _check_benchmarks_fit(held_out, recipe)
     _check_teachers_differ(recipe)
@@ -48,7 +51,25 @@ def read_inputs(recipe: Recipe) -> Inputs:
         check_comparable(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
-    return Inputs(problems, benchmarks, verifiers, prompt_preview)
+    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
+    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
+    return Inputs(problems, benchmarks, verifiers, prompt_preview, warnings)
+
+
+def _mark_unverifiable(problems: list[Problem], recipe: Recipe) -> list[Problem]:
+    """The problems, dropped where no answer could be checked: nobody is paid for those. Raises BadInput when that is all.
+
+    A judge that is asked what the rules cannot check may still decide, and then all are kept.
+    """
+    if recipe.verify.judge is not None and "unverifiable" in recipe.verify.judge.statuses:
+        return problems
+    marked = [
+        replace(each, dropped_because="unverifiable_reference" if why_unverifiable(each) else None) for each in problems
+    ]
+    if problems and all(problem.dropped_because for problem in marked):
+        line = tell_unverifiable(problems, problems[0].source)
+        raise BadInput(f"{line}; set problems.answer_column or problems.verifier, or ask a verify.judge")
+    return marked
 
 
 def models_of(recipe: Recipe) -> dict[str, Generator]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ded_ray.errors import BadInput
+from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.user import as_answer, as_text, column, read_options, read_rows
 
 ROWS_PER_PART = 512
@@ -47,7 +48,8 @@ class Checks:
             raise BadInput(f"{where}: {given}; --label needs true and false, or 1 and 0")
 
     def answer(self, row: dict[str, Any]) -> str:
-        return as_answer(row["answer"], self.verifier, read_options(row["choices"]) if row.get("choices") else None)
+        answer = as_answer(row["answer"], self.verifier, read_options(row["choices"]) if row.get("choices") else None)
+        return with_function_name(answer, row) if self.verifier == "code" else answer
 
 
 def checked_parts(checks: Checks, folder: Path) -> int:
@@ -66,7 +68,7 @@ def checked_parts(checks: Checks, folder: Path) -> int:
 
 def _parquet_parts(checks: Checks) -> Iterator[pa.Table]:
     checks.check(*next(read_rows(checks.path)))  # a file that is none, and missing columns
-    watched, number = {*checks.needed, checks.label, "choices"}, 0
+    watched, number = {*checks.needed, checks.label, "choices", "metadata"}, 0
     with pq.ParquetFile(checks.path) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_PART):
             table = pa.Table.from_batches([batch])
