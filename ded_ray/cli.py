@@ -76,7 +76,7 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
             plan = plan_pipeline(recipe)
-            show_plan(recipe.name, plan.rows, plan.prompt_preview)
+            show_plan(recipe.name, plan.rows, plan.prompt_preview, plan.warnings)
             return
         finished, machine = _measured(lambda: run_pipeline(recipe, out))
         if not finished.num_stages_made:

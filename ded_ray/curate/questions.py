@@ -21,7 +21,7 @@ def choose_questions(
     seen, chosen, hits = SeenQuestions(config.near_duplicate), [], []
     reason: str | None
     for problem, match in zip(problems, matches, strict=True):
-        if problem.dropped_because:
+        if problem.dropped_because is not None:
             reason = problem.dropped_because
         elif match:
             reason, *where = match

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from ded_ray.recipe.config import Config, Rate, Workers
 from ded_ray.recipe.engines import VllmEngine
@@ -23,7 +23,9 @@ class Container(Config):
 
 
 class Code(Config):
-    """How programs are tested; they run only in the sandbox (verify/sandbox.py)."""
+    """How programs are tested; they run only in the sandbox (verify/code/sandbox.py)."""
+
+    ADDED = frozenset({"tolerance"})
 
     isolation: Literal["container", "namespaces", "limits"] = "namespaces"
     """The walls around a program. `namespaces`: of the kernel's own, by bubblewrap where the machine refuses them to us
@@ -32,9 +34,13 @@ class Code(Config):
     nothing worth having."""
     container: Container = Container()
     timeout_seconds: PositiveFloat = 20
-    """Wall clock per answer, all of its tests together."""
+    """Per answer, all of its tests together: time on a CPU or asleep. What waits for a CPU is not charged for it, so that a
+    busy machine gives the same verdicts; in a container, which hides that, there is five times the wall clock instead."""
     memory_bytes: PositiveInt = 1 << 30
     disk_bytes: PositiveInt = 64 << 20
+    tolerance: NonNegativeFloat = 0
+    """How far a printed or returned float may be from the wanted one, absolutely or relative to it, whichever is more; 0, as
+    LiveCodeBench has it, takes equal values only. Codeforces' own checkers mostly allow 1e-6. Integers are always exact."""
 
 
 JUDGE_PROMPT = """\
@@ -88,9 +94,10 @@ class Verify(Config):
     batch_size: PositiveInt = 16
     """Groups per batch; an actor waits until it has this many."""
     timeout_seconds: PositiveFloat = 10
-    """Wall clock per answer; then the child's worker is killed and the status is `timed_out`, never `wrong`."""
+    """Per answer: time on a CPU or asleep, whatever else the machine does; then the child's worker is killed and the status
+    is `timed_out`, never `wrong`."""
     cpu_seconds: PositiveInt = 5
-    """CPU time per answer, which a busy machine does not use up; also `timed_out`."""
+    """Of that on a CPU; also `timed_out`."""
     memory_bytes: PositiveInt = 2 << 30
     """Address space that an answer may take on top of what the libraries use."""
     thinking: Literal["optional", "required"] = "optional"

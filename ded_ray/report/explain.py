@@ -13,6 +13,7 @@ from ded_ray.records import Group, Problem, R, Rollout, schema_of
 from ded_ray.run import Run
 
 REASONS = {
+    "unverifiable_reference": "nothing here can read its reference",
     "in_benchmark": "a benchmark of the recipe asks the same",
     "near_benchmark": "it shares a run of words with a benchmark's question",
     "missing_answer": "there is no answer to compare with",

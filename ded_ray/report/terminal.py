@@ -38,8 +38,10 @@ def show_run(run: Run) -> None:
         console.print(scores)
 
 
-def show_plan(name: str, rows: Sequence[tuple[str, str]], prompt_preview: dict[str, str]) -> None:
-    """What a run would do, as (stage, what it takes at most), and what each of its models would be shown."""
+def show_plan(
+    name: str, rows: Sequence[tuple[str, str]], prompt_preview: dict[str, str], warnings: Sequence[str] = ()
+) -> None:
+    """What a run would do, as (stage, what it takes at most), what each of its models would be shown, and what is amiss."""
     table = Table(title=f"{name}: the plan (nothing is written)")
     for heading in ("stage", "at most"):
         table.add_column(heading)
@@ -48,6 +50,8 @@ def show_plan(name: str, rows: Sequence[tuple[str, str]], prompt_preview: dict[s
     console.print(table)
     for model, preview in prompt_preview.items():
         print_line(f"{model}, first prompt, {preview}")
+    for line in warnings:
+        print_line(line)
 
 
 def show_graded(summary: Summary) -> None:

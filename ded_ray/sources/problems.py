@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ded_ray.errors import BadInput
+from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.conversations import prompt_of
 from ded_ray.files.user import read_rows
 from ded_ray.files.values import as_answer, as_text, cell, column, is_missing, letter, present, read_options
@@ -53,7 +54,7 @@ def read_problems(source: Problems) -> list[Problem]:
 def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
     seen: Counter[str] = Counter()
     named = (source.id_column or "problem_id", source.prompt_column, source.answer_column, source.choices_column)
-    columns = [*filter(None, named), "test", "entry_point"]
+    columns = [*filter(None, named), "test", "entry_point", "metadata"]
     for number, (where, row) in enumerate(read_rows(source.path, columns)):
         if number == source.limit:
             return
@@ -111,7 +112,7 @@ def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tupl
         if source.answer_after not in answer:
             raise BadInput(f"{where}: no {source.answer_after!r} in `{source.answer_column}`; set problems.answer_after")
         answer = answer.rsplit(source.answer_after, 1)[1].strip()
-    return answer
+    return with_function_name(answer, row) if source.verifier == "code" else answer
 
 
 def _options(source: FileProblems, row: dict[str, Any], where: str) -> tuple[list[str], list[str]] | None:

@@ -1,6 +1,6 @@
 """What comes from outside, read and checked before anything is written or paid for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ded_ray.errors import BadInput
 from ded_ray.generate.identity import identity
@@ -9,6 +9,7 @@ from ded_ray.recipe import Generator, Recipe, TransformersEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
 from ded_ray.verify.own import check_function
+from ded_ray.verify.references import tell_unverifiable, why_unverifiable
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Inputs:
     benchmarks: dict[str, list[Problem]]
     verifiers: dict[str, str]  # by name, a hash of those that are the user's own: another text makes other verdicts
     prompt_preview: dict[str, str]  # what each model will be shown of the first problem, and in how many tokens
+    warnings: list[str] = field(default_factory=list)  # a line on every source with problems that nothing can check
 
     def prompt_previews(self, of: str) -> list[str]:
         """The lines to print before the student, or the teachers, are asked."""
@@ -31,7 +33,7 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
-    problems = read_all(recipe.problems)
+    problems = _mark_unverifiable(read_all(recipe.problems), recipe)
     benchmarks = {benchmark.name: _kept(read_problems(benchmark.problems)) for benchmark in recipe.evaluate.benchmarks}
     for name in (name for name, questions in benchmarks.items() if not questions):
         raise BadInput(f"evaluate.benchmarks: {name} has not one problem with an answer; set problems.answer_column")
@@ -51,7 +53,25 @@ def read_inputs(recipe: Recipe) -> Inputs:
         check_comparable(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
-    return Inputs(problems, benchmarks, verifiers, prompt_preview)
+    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
+    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
+    return Inputs(problems, benchmarks, verifiers, prompt_preview, warnings)
+
+
+def _mark_unverifiable(problems: list[Problem], recipe: Recipe) -> list[Problem]:
+    """The problems, dropped where no answer could be checked: nobody is paid for those. Raises BadInput when that is all.
+
+    A judge that is asked what the rules cannot check may still decide, and then all are kept.
+    """
+    if recipe.verify.judge is not None and "unverifiable" in recipe.verify.judge.statuses:
+        return problems
+    marked = []
+    for problem in problems:
+        is_unverifiable = problem.dropped_because is None and why_unverifiable(problem) is not None
+        marked.append(replace(problem, dropped_because="unverifiable_reference") if is_unverifiable else problem)
+    if not _kept(marked) and (line := tell_unverifiable(_kept(problems), problems[0].source)):
+        raise BadInput(f"{line}; set problems.answer_column or problems.verifier, or ask a verify.judge")
+    return marked
 
 
 def _kept(problems: list[Problem]) -> list[Problem]:

@@ -11,6 +11,7 @@ from ded_ray.stages.inputs import Inputs
 class Plan:
     rows: list[tuple[str, str]]  # (stage, what it takes at most)
     prompt_preview: dict[str, str]  # what each model would be shown of the first problem
+    warnings: list[str]  # a line on every source with problems that nothing can check
 
 
 def plan_run(recipe: Recipe, inputs: Inputs) -> Plan:
@@ -32,7 +33,7 @@ def plan_run(recipe: Recipe, inputs: Inputs) -> Plan:
     rows.append(("train", f"{num_problems * num_kept} examples, {train}"))
     for name, questions in inputs.benchmarks.items():
         rows.append((f"evaluate {name}", f"{_rollouts(len(questions), recipe.evaluate.sampling)}, per model"))
-    return Plan(rows, inputs.prompt_preview)
+    return Plan(rows, inputs.prompt_preview, inputs.warnings)
 
 
 def _smoke_test(recipe: Recipe, inputs: Inputs, num_problems: int) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The first step: which problems are asked at all. Also how every other step writes and reads a folder of problems."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -18,10 +19,12 @@ CONTAMINATION_FILE = "_contamination.jsonl"
 
 
 def choose_problems(run: Run, inputs: Inputs) -> Stage:
-    """Each prompt once, and none that a benchmark will ask."""
+    """Each prompt once, none that a benchmark will ask, and none to which no answer could be checked."""
     problems, hits = choose_questions(inputs.problems, inputs.benchmarks, run.recipe.curate.questions)
     stage = run.stage("problems", [[problem.to_row() for problem in problems]])
     if not stage.done:
+        for line in inputs.warnings:
+            print(line, file=sys.stderr)
         write_problems(stage, problems, hits)
     return stage
 

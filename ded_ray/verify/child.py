@@ -1,9 +1,9 @@
 """A killable child that answers JSON lines: whatever happens in it, the parent has a verdict in time.
 
 No alarms, no threads, no pickle. The child is a pair: a *forkserver* that has imported what is slow to import and
-never touches a question, and its fork, the *worker*, that answers. The parent waits on a pipe with a deadline and kills the
-worker's process group when it passes; the forkserver has the next worker ready within milliseconds. When the parent is
-gone, however it went, the forkserver ends its worker and itself.
+never touches a question, and its fork, the *worker*, that answers. The parent waits on a pipe and kills the worker's
+process group when its time is spent (time_budget.py: a busy machine spends none of it); the forkserver has the next worker
+ready within milliseconds. When the parent is gone, however it went, the forkserver ends its worker and itself.
 """
 
 import contextlib
@@ -15,17 +15,18 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ded_ray.verify.time_budget import TimeBudget, Watch
+
 START_TIMEOUT_SECONDS = 60
-"""Importing SymPy takes seconds, on a busy machine many; it is not a part of any verdict's time."""
+"""Of its own time. Importing SymPy takes seconds, from a slow disk many; it is not a part of any verdict's time."""
 
 
 class ChildTimedOut(Exception):
-    """No answer before the deadline, or no CPU time left; that worker is gone."""
+    """No answer within its time; that worker is gone."""
 
 
 class ChildCrashed(Exception):
@@ -49,14 +50,18 @@ class Child:
         self._start()
 
     def ask(self, question: dict[str, Any], timeout_seconds: float) -> Any:
-        """The worker's answer to one question. Raises ChildTimedOut or ChildCrashed; the next ask gets a new worker."""
+        """The worker's answer to one question. Raises ChildTimedOut or ChildCrashed; the next ask gets a new worker.
+
+        `timeout_seconds` is time of the worker's own and of all that it starts: on a CPU or asleep.
+        """
         if self._forkserver.poll() is not None:
             self.stop()
             self._start()
         self._note_what_happened()
         if self._worker is None:
             self._await_worker()
-        deadline = time.monotonic() + timeout_seconds
+        budget = TimeBudget(timeout_seconds)
+        self._watch = Watch(self._forkserver.pid)
         self._number += 1
         assert self._forkserver.stdin is not None
         try:
@@ -65,9 +70,9 @@ class Child:
         except OSError as error:
             self.stop()
             raise ChildCrashed("the child died") from error
-        reply = self._read_reply(deadline)
+        reply = self._read_reply(budget)
         while reply is not None and reply.get("number") != self._number and "died_of" not in reply:
-            reply = self._read_reply(deadline)  # somebody else's answer, late
+            reply = self._read_reply(budget)  # somebody else's answer, late
         if reply is None:
             self._kill_worker()
             raise ChildTimedOut
@@ -80,7 +85,7 @@ class Child:
 
     def _note_what_happened(self) -> None:
         """A worker may have died since its last answer, by the kernel's hand."""
-        while reply := self._read_reply(time.monotonic()):
+        while reply := self._read_reply(TimeBudget(0)):
             self._worker = reply.get("ready")
 
     def stop(self) -> None:
@@ -104,28 +109,28 @@ class Child:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
+        self._watch = Watch(self._forkserver.pid)
 
     def _await_worker(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        budget = TimeBudget(START_TIMEOUT_SECONDS)
         while self._worker is None:  # before the next one is ready come the last words of, and about, a killed one
-            reply = self._read_reply(deadline)
+            reply = self._read_reply(budget)
             if reply is None:
                 self.stop()
                 raise ChildCrashed("the child did not start")
             self._worker = reply.get("ready")
 
-    def _read_reply(self, deadline: float) -> dict[str, Any] | None:
-        """The next line that is JSON; None at the deadline. Raises ChildCrashed when the forkserver is gone."""
+    def _read_reply(self, budget: TimeBudget) -> dict[str, Any] | None:
+        """The next line that is JSON; None when the budget is spent. Raises ChildCrashed when the forkserver is gone."""
         assert self._forkserver.stdout is not None
-        output, arrived = self._forkserver.stdout.fileno(), select.poll()
-        arrived.register(output, select.POLLIN)
+        output = self._forkserver.stdout.fileno()
         while True:
             line, newline, rest = self._received.partition(b"\n")
             if newline:
                 self._received = rest
                 with contextlib.suppress(ValueError):  # a killed worker may leave half a line
                     return json.loads(line)
-            elif not arrived.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            elif not budget.await_readable(output, self._watch):
                 return None
             else:
                 chunk = os.read(output, 1 << 16)

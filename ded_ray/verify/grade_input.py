@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ded_ray.errors import BadInput
 from ded_ray.files.arrow_rows import read_batches, schema_of_file, unreadable
+from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.conversations import completions, prompt_of
 from ded_ray.files.user import data_files, is_arrow, read_rows
 from ded_ray.files.values import as_answer, cell, column, each_sample, has_column, is_missing, present, read_options
@@ -56,7 +57,8 @@ class GradeInput:
         """All that a verdict needs."""
         names = [self.config.column(name) for name in ("prompt", "answer", "completion", "choices", "finish_reason")]
         counts = [self.config.column("num_tokens")] if self.config.rewards.needs_token_counts else []
-        return [*names, *counts, *filter(None, [self.label])]
+        metadata = ["metadata"] if self.config.verifier == "code" else []
+        return [*names, *counts, *metadata, *filter(None, [self.label])]
 
     def samples(self, where: str, row: dict[str, Any]) -> list[Sample]:
         """The samples of one row, at least one. Raises BadInput with the row and the remedy."""
@@ -66,8 +68,11 @@ class GradeInput:
         texts = completions(present(row, named("completion"), where), where, named("completion"))
         options = self._options(where, row)
         answer = present(row, named("answer"), where)
-        answer = None if is_missing(answer) else as_answer(answer, self.config.verifier, options, where=where,
-                                                           name=named("answer"))  # fmt: skip
+        if is_missing(answer):
+            answer = None
+        else:
+            answer = as_answer(answer, self.config.verifier, options, where=where, name=named("answer"))
+            answer = with_function_name(answer, row) if self.config.verifier == "code" else answer
         shared = {"prompt": prompt, "answer": answer, "choices": options and options[0]}
         samples: list[Sample] = [{**shared, "completion": text} for text in texts]
         if has_column(row, named("finish_reason")):

@@ -21,14 +21,8 @@ def child(code: str, tmp_path, monkeypatch, memory_bytes: int = 1 << 30, cpu_sec
 def test_a_hanging_child_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
     made = child(f"os.system('sleep 300 & echo $! > {tmp_path}/pid'); time.sleep(300)", tmp_path, monkeypatch)
     with pytest.raises(ChildTimedOut):
-        made.ask({}, 0.5)
-    pid = int((tmp_path / "pid").read_text())
-    for _ in range(50):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the child's own child is still there")
+        made.ask({}, 2)
+    assert gone(int((tmp_path / "pid").read_text())), "the child's own child is still there"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +43,7 @@ def test_a_child_that_prints_does_not_disturb_its_answers(tmp_path, monkeypatch)
 
 
 def gone(pid: int) -> bool:
-    for _ in range(50):
+    for _ in range(600):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
         time.sleep(0.1)
@@ -82,17 +76,16 @@ def test_what_takes_too_much_cpu_has_timed_out(tmp_path, monkeypatch):
 
 def test_a_new_worker_does_not_wait_for_imports_and_forgets_the_question_of_the_old_one(tmp_path, monkeypatch):
     made = child("time.sleep(q['sleep']); return q['sleep']", tmp_path, monkeypatch)
-    text = (tmp_path / "made_child.py").read_text()
-    (tmp_path / "made_child.py").write_text("import time; time.sleep(1.5)\n" + text)
+    text, imports = (tmp_path / "made_child.py").read_text(), tmp_path / "imports"
+    (tmp_path / "made_child.py").write_text(f"print('once', file=open({str(imports)!r}, 'a'))\n{text}")
     made.stop()
     assert made.ask({"sleep": 0}, 1) == 0
-    started = time.monotonic()
     for _ in range(5):
         with pytest.raises(ChildTimedOut):
             made.ask({"sleep": 100}, 0.05)
         assert made.ask({"sleep": 0}, 1) == 0
-    assert time.monotonic() - started < 1.5
     made.stop()
+    assert imports.read_text() == "once\n"
 
 
 def test_nothing_is_left_when_the_parent_is_killed_while_the_child_hangs(tmp_path):

@@ -4,8 +4,10 @@ Its orders come first on standard input: 16 digits that say how many bytes of JS
 user, mounts, processes, network, IPC; a root of nothing but the system's libraries and the interpreter, read-only, and
 a scratch folder in memory with a size limit. Tier `limits`: none of that; `inside`: the same, in a container that it
 ends in time. All: resource limits, no new privileges, and a system-call filter that lets the program start threads but
-no process, so that nothing can fork without end or be left behind. Exits with 125 when a wall cannot be built, and
-writes WALLS_STAND just before it becomes the program.
+no process, so that nothing can fork without end or be left behind. Writes WALLS_STAND just before the program starts.
+
+Its own exit code can be trusted: 0 where the program exited with 0, EXIT_NO_TIME where the limit on CPU time killed it, or
+the wall clock of a container, else another one.
 """
 
 import ctypes
@@ -17,7 +19,7 @@ import signal
 import struct
 import sys
 
-EXIT_NO_WALLS, WALLS_STAND = 125, b"!"
+EXIT_NO_WALLS, EXIT_NO_TIME, WALLS_STAND = 125, 124, b"!"
 NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000  # mnt uts ipc user pid net
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 MOUNT_SETATTR, AT_RECURSIVE, ATTR_RDONLY, ATTR_NOSUID = 442, 0x8000, 1, 2
@@ -159,30 +161,33 @@ def read_exactly(size: int) -> bytes:
     return received
 
 
-def fork_and_wait(wall_seconds: float) -> None:
-    """Returns in the child; the parent lends the child's end to whoever waits for it, after `wall_seconds` at the latest."""
+def fork_and_wait(spec: dict, wall_seconds: float) -> None:
+    """Returns in the child; the parent waits, tells how the child ended, and ends after `wall_seconds` (0: never)."""
     child = os.fork()
     if child:
         os.closerange(0, 3)
         if wall_seconds:
-            signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_NO_WALLS))
+            signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_NO_TIME))
             signal.setitimer(signal.ITIMER_REAL, wall_seconds)
-        _, status = os.waitpid(child, 0)
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+        _, status, used = os.wait4(child, 0)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        # The kernel's two ways to count CPU time differ a little.
+        if killed and used.ru_utime + used.ru_stime > 0.9 * spec["cpu_seconds"]:
+            os._exit(EXIT_NO_TIME)
+        os._exit(1 if status else 0)
     check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
 def main() -> None:
     tier, spec = sys.argv[1], json.loads(read_exactly(int(read_exactly(16))))
-    if tier == "inside":
-        fork_and_wait(spec["wall_seconds"])
-    else:
+    if tier != "inside":
         check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
         if os.getppid() != spec["parent"]:
             os._exit(EXIT_NO_WALLS)  # the parent died before it could be watched
     if tier == "namespaces":
         enter_namespaces()
-        fork_and_wait(0)
+    fork_and_wait(spec, spec["wall_seconds"] if tier == "inside" else 0)
+    if tier == "namespaces":
         build_root(spec)
     else:
         os.chdir(spec["root"])

@@ -10,13 +10,11 @@ import fcntl
 import functools
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +22,14 @@ from typing import Any, Literal
 
 from ded_ray.recipe import Code, Container
 from ded_ray.verify.code import isolate
+from ded_ray.verify.time_budget import TimeBudget, Watch
 
 Tier = Literal["container", "namespaces", "bubblewrap", "limits"]
 PYTHON = str(Path(sys.executable).resolve())
 """The bare interpreter, without this environment's packages: model code gets the standard library."""
 
 MAX_OUTPUT_BYTES = 16 << 20
-PROBE_SECONDS = 60
+PROBE_SECONDS = 300
 """For the first program behind some walls, which shows whether they can be built: an image may have to be fetched."""
 
 READ_ISOLATE = (
@@ -42,7 +41,7 @@ READ_ISOLATE = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    cpu_seconds: int
+    cpu_seconds: int  # the kernel's own guard, behind the caller's budget
     memory_bytes: int  # address space
     disk_bytes: int  # per file; in the tier `namespaces` of all files together
     wall_seconds: float  # in a container: it ends itself then, because killing the command that started it may not
@@ -58,7 +57,7 @@ class Walls:
 
 
 class ProgramTimedOut(Exception):
-    """Still running at the deadline; it is gone now."""
+    """Its time is spent."""
 
 
 class WallsFailed(Exception):
@@ -86,7 +85,7 @@ class Program:
             "root": "." if walls.command else str(self._folder),
             "python_prefix": sys.base_prefix,
             "files": dict(files),
-            "argv": ["-I", *argv],
+            "argv": ["-I", "-X", "int_max_str_digits=0", *argv],  # long integers are slow, and time has its own limit
             "parent": os.getpid(),
             **{name: getattr(limits, name) for name in Limits.__slots__},
         }
@@ -105,6 +104,7 @@ class Program:
             env=_engine_environment() if walls.tier == "container" else {},
             start_new_session=True,
         )
+        self._watch = Watch(self._process.pid)
         if stdin is None:
             with contextlib.suppress(OSError):  # an early end shows when its output is read
                 self._write(head)
@@ -116,46 +116,52 @@ class Program:
         self._process.stdin.write(text)
         self._process.stdin.flush()
 
-    def send(self, line: bytes, deadline: float) -> None:
+    def send(self, line: bytes, budget: TimeBudget) -> None:
         """Write to the program's standard input (only without a given `stdin`). Raises OSError when it is gone."""
-        self._await_walls(deadline)
+        self._await_walls(budget)
         self._write(line)
 
-    def read(self, deadline: float, *, line: bool = False, most: int = MAX_OUTPUT_BYTES) -> bytes:
+    def read(self, budget: TimeBudget, *, line: bool = False, most: int = MAX_OUTPUT_BYTES) -> bytes:
         """What it prints, up to its end or one newline, or `most` bytes; it may be one chunk more.
 
         Raises ProgramTimedOut and WallsFailed.
         """
-        self._await_walls(deadline)
+        self._await_walls(budget)
         received = bytearray()
         while len(received) < most and not (line and received.endswith(b"\n")):
-            chunk = self._read_chunk(deadline, 1 << 16)
+            chunk = self._read_chunk(budget, 1 << 16)
             if not chunk:
                 break
             received += chunk
         return bytes(received)
 
-    def _await_walls(self, deadline: float) -> None:
+    def _await_walls(self, budget: TimeBudget) -> None:
         """isolate.py writes one byte just before it becomes the program, which therefore cannot write it."""
-        if not self._walls_stand and self._read_chunk(deadline, 1) != isolate.WALLS_STAND:
+        if not self._walls_stand and self._read_chunk(budget, 1) != isolate.WALLS_STAND:
             raise WallsFailed
         self._walls_stand = True
 
-    def _read_chunk(self, deadline: float, most: int) -> bytes:
+    def _read_chunk(self, budget: TimeBudget, most: int) -> bytes:
         assert self._process.stdout is not None
-        arrived = select.poll()
-        arrived.register(self._process.stdout, select.POLLIN)
-        left = deadline - time.monotonic()  # also where the program writes faster than it can be read
-        if left <= 0 or not arrived.poll(left * 1000):
+        output = self._process.stdout.fileno()
+        if budget.is_spent or not budget.await_readable(output, self._watch):  # it may write faster than it can be read
             raise ProgramTimedOut
-        return os.read(self._process.stdout.fileno(), most)
+        return os.read(output, most)
 
-    def exit_code(self, deadline: float) -> int:
-        """How it ended, once its output has. Raises ProgramTimedOut."""
+    def exited_well(self, budget: TimeBudget) -> bool:
+        """Whether it ended with exit code 0, once its output has ended. Raises ProgramTimedOut."""
+        ended = os.pidfd_open(self._process.pid)
         try:
-            return self._process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired as error:
-            raise ProgramTimedOut from error
+            if not budget.await_readable(ended, self._watch):
+                raise ProgramTimedOut
+        finally:
+            os.close(ended)
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        budget.charge(used.ru_utime + used.ru_stime - self._watch.cpu_seconds)
+        if self._process.returncode == isolate.EXIT_NO_TIME:
+            raise ProgramTimedOut
+        return self._process.returncode == 0
 
     def stop(self) -> None:
         """Kill it and remove its folder. Its own children cannot be: it was never able to start one."""
@@ -214,7 +220,7 @@ def _stand(walls: Walls) -> bool:
     limits = Limits(cpu_seconds=20, memory_bytes=1 << 30, disk_bytes=1 << 20, wall_seconds=PROBE_SECONDS)
     try:
         with Program({"p.py": "print('inside')"}, ["p.py"], b"", limits, walls) as program:
-            return program.read(time.monotonic() + PROBE_SECONDS) == b"inside\n"
+            return program.read(TimeBudget(PROBE_SECONDS)) == b"inside\n"
     except (OSError, ProgramTimedOut, WallsFailed):
         return False
 

@@ -5,6 +5,7 @@ sandbox is rebuilt as None, bool, int, float, str, list, tuple, set or dict and 
 an `__eq__` of its own can reach a comparison.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -40,19 +41,35 @@ def decode(pair: Any) -> Any:
     return kind(decode(item) for item in content)
 
 
-def serve(path: str, entry_point: str) -> None:
-    """Load the program, then answer one call per line. What it prints goes nowhere."""
+def serve(path: str, entry_point: str, is_leetcode: str) -> None:
+    """Load the program, then answer one call per line. What it prints goes nowhere.
+
+    With `is_leetcode`, "True" or "False", it finds LeetCode's names as if they were Python's own: its own still come first.
+    """
     calls, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w", buffering=1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0), os.dup2(nowhere, 1)
     namespace: dict[str, Any] = {"__name__": "solution"}
+    leetcode: Any = None
+    if is_leetcode == "True":
+        sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+        leetcode = importlib.import_module("leetcode")
+        sys.path.pop(0)
+        namespace["__builtins__"] = leetcode.names()
+        sys.setrecursionlimit(50_000)
     with open(path, encoding="utf-8", errors="surrogatepass") as file:
         exec(compile(file.read(), path, "exec"), namespace)  # noqa: S102  the one place where model code runs
     for line in calls:
         arguments, named = json.loads(line)
         try:
             function = namespace.get(entry_point) or getattr(namespace["Solution"](), entry_point)
-            value = function(*decode(arguments), **decode(named))
+            given, given_by_name = decode(arguments), decode(named)
+            if leetcode:
+                value = leetcode.as_values(
+                    function, function(*leetcode.as_nodes(function, given, namespace), **given_by_name)
+                )
+            else:
+                value = function(*given, **given_by_name)
             reply: dict[str, Any] = {"value": encode(value)}
         except BaseException as error:  # the boundary: model code raises what it likes, in a sandbox of its own
             reply = {"error": type(error).__name__}

@@ -14,10 +14,9 @@ from conftest import shared
 
 from ded_ray.recipe import Code, Container
 from ded_ray.verify.code import sandbox
-from ded_ray.verify.code.cases import Calls, parse_tests, same_data, same_output
 from ded_ray.verify.code.sandbox import find_walls
 from ded_ray.verify.code.server import decode, encode
-from ded_ray.verify.code.verifier import CodeVerifier, extract_program
+from ded_ray.verify.code.verifier import CodeVerifier
 
 needs_walls = pytest.mark.skipif(find_walls(Code()) is None, reason="this machine cannot isolate programs")
 
@@ -36,52 +35,6 @@ CHECK = json.dumps({"test": TESTS, "entry_point": "double", "prompt": "def doubl
 
 def fenced(program: str) -> str:
     return f"Here:\n```python\n{program}\n```\nDone."
-
-
-@pytest.mark.parametrize(
-    ("completion", "program"),
-    [
-        ("a\n```\nx = 1\n```\nb\n```\ny = 2\n```", "y = 2\n"),
-        ("```python\nx = 1\n```\nIt prints\n```\n1\n```", "x = 1\n"),
-        ("```python\nx = 1\n```\n```text\n1\n```", "x = 1\n"),
-        ("```python\nx = 1\n```\n```python\ny", None),
-        ("<think>```python\nx\n```</think>\n```py\ny\n```", "y\n"),
-        ("```python\nx = 1", None),
-        ("<think>\n```python\nx\n```", None),
-        ("    return 1\n", "    return 1\n"),
-        ("", None),
-    ],
-)
-def test_programs_are_found(completion, program):
-    assert extract_program(completion) == program
-
-
-def test_forms_of_tests():
-    assert parse_tests('{"inputs": ["1", ["2", "3"]], "outputs": ["a", "b"]}') == [("1", "a"), ("2\n3", "b")]
-    assert parse_tests('[{"input": "1", "output": "2"}]') == [("1", "2")]
-    assert parse_tests("42") is None
-    for none in ('{"inputs": [], "outputs": []}', '{"inputs": ["1"], "outputs": []}', "[]", '{"cases": []}',
-                 '{"inputs": ["x y"], "outputs": ["2"], "fn_name": "f"}', '{"inputs": "1", "outputs": "2"}'):  # fmt: skip
-        assert parse_tests(none) is None, none
-    assert parse_tests("not json") is None
-    assert parse_tests("[" * 100_000) is None
-    apps = {"fn_name": "f", "inputs": [[1, "a"]], "outputs": [[2]]}
-    live_code_bench = {"fn_name": "f", "cases": [{"input": '1\n"a"\n', "output": "[2]"}]}
-    for form in (apps, live_code_bench):
-        assert parse_tests(json.dumps(form)) == Calls("f", [([1, "a"], [2])])
-    assert same_data((2,), [2])
-    assert same_data(2, [2])  # APPS wraps
-    assert same_data({1: (2, 3)}, {"1": [2, 3]})
-    assert not same_data([2, 3], [3, 2])
-
-
-@pytest.mark.parametrize(
-    ("printed", "wanted", "same"),
-    [("1 2\n", "1  2", True), ("1.0", "1", True), ("1.0000001", "1", False), ("a\nb", "a b", False), ("", "", True),
-     ("y", "Y", False), ("10", "0010", False), ("1_0", "10", False), ("-0.50", "-0.5", True), ("1e2", "100", True)],
-)  # fmt: skip
-def test_outputs_are_compared_by_words_and_exact_numbers(printed, wanted, same):
-    assert same_output(printed, wanted) is same
 
 
 @pytest.mark.parametrize("value", [None, True, -7, 1 << 20000, 1.5, "é\x00", [1, (2, "3")], {1: {2}, "k": frozenset([3])}],
@@ -133,7 +86,7 @@ def test_functions(verifier, program, status):
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts something below /usr, as root of its own mounts")
 def test_what_is_mounted_below_the_system_is_read_only_too(tmp_path):
     code = (
-        "from ded_ray.recipe import Code; from ded_ray.verify.code import CodeVerifier\n"
+        "from ded_ray.recipe import Code; from ded_ray.verify.code.verifier import CodeVerifier\n"
         'p = \'```python\\nopen("/usr/share/man/forged", "w")\\nprint(4)\\n```\'\n'
         'print(CodeVerifier(Code()).verify(p, \'[{"input": "", "output": "4"}]\', []).status)'
     )
@@ -213,12 +166,15 @@ def test_the_other_walls(tier, tmp_path, monkeypatch):
     assert verifier.verify(fenced("def double(x): return 4"), CHECK, []).status == "wrong"
     assert verifier.verify(fenced("import os; os.fork(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
     assert verifier.verify(fenced("import socket; socket.socket(); print(int(input()) * 2)"), DOUBLE, []).status == "wrong"
-    started, before = time.monotonic(), set(psutil.pids())
+    before = set(psutil.pids())
     assert verifier.verify(fenced("while True: pass"), DOUBLE, []).status == "timed_out"
-    assert time.monotonic() - started < 3 + 1
-    time.sleep(0.5)
-    left = [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
-    assert not [p for p in left if p.pid not in before]
+    for _ in range(100):
+        left = [p for p in psutil.process_iter(["cmdline"]) if "program.py" in (p.info["cmdline"] or [])]
+        if not [p for p in left if p.pid not in before]:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a program is left behind")
     verifier.close()
 
 
