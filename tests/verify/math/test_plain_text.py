@@ -28,11 +28,8 @@ def test_what_is_latex_or_a_word_stays(answer):
 
 @pytest.mark.parametrize(
     "answer",
-@pytest.mark.parametrize(
-    "answer",
-    ["7 million", "7 thirds", "7 dozen", "7 hundred miles", "7x", "7 or more", "7 below zero", "7 plus 1 km"],
-)  # fmt: skip
-     "7 times", "7 cookies", "7 m/s^2", "7 cubic inches", "7 kg each"],
+    ["7 km", "7km", "7 km/h", "7 miles per hour", "7 cm^2", "7 m^{3}", "7 square feet", "7 sq. cm", "7 dollars per week",
+     "7 L", "7 oz", "7 times", "7 cookies", "7 m/s^2", "7 cubic inches", "7 kg each"],
 )  # fmt: skip
 def test_units_are_left_out(answer):
     assert without_unit(answer, other="8") == "7"
