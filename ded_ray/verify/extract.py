@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ded_ray.models.chat import final_part
 from ded_ray.verify.hashes import hashes
-from ded_ray.verify.signs import readable
+from ded_ray.verify.signs import unwrapped
 
 MAX_ANSWER_CHARS = 2_000
 """A longer answer is no answer; it would only feed the parser's worst cases."""
@@ -87,7 +87,7 @@ def extract_answer(completion: str, forms: Sequence[str]) -> str | None:
     text = final_part(completion)
     for form in forms:
         answer = (_FINDERS[form](text) or "").strip()
-        if len(answer) <= MAX_ANSWER_CHARS and (answer := readable(answer)):
+        if len(answer) <= MAX_ANSWER_CHARS and (answer := unwrapped(answer)):
             return answer
         if form == "boxed" and box_starts(text):
             return None  # a box that is empty or never closes is a failed answer, not an invitation to look elsewhere

@@ -6,7 +6,7 @@ hashes("#### Step 2\\nThe sum is 42.")                        # None
 
 import re
 
-from ded_ray.verify.signs import END_TOKEN, readable
+from ded_ray.verify.signs import END_TOKEN, readable, unwrapped
 
 MAX_LINE_CHARS = 2_000
 
@@ -43,7 +43,7 @@ def hashes(text: str) -> str | None:
         content = _content(line)
         if not content and (next_line := _NEXT_LINE.match(text, end)):
             content, end = _content(next_line.group(1)), next_line.end()
-        if content and _is_answer(content, text, end):
+        if content and _is_answer(readable(content), text, end):
             return content
     return None
 
@@ -51,8 +51,8 @@ def hashes(text: str) -> str | None:
 def _content(line: str) -> str:
     if not line or len(line) > MAX_LINE_CHARS:
         return ""
-    content = readable(line).strip("*").strip()
-    return readable(content[label.end() :]) if (label := _LABEL.match(content)) else content
+    content = unwrapped(line).strip("*").strip()
+    return unwrapped(content[label.end() :]) if (label := _LABEL.match(content)) else content
 
 
 def _is_answer(content: str, text: str, end: int) -> bool:

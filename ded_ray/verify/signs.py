@@ -10,7 +10,7 @@ Unicode's compatibility form (NFKC, Unicode Standard Annex 15) folds most of the
 import re
 import unicodedata
 
-END_TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|eot)>")
+END_TOKEN = re.compile(r"<[|｜][^<>|｜\s]{1,40}[|｜]>|</?s>|<(?:eos|bos|pad|end_of_turn|eot)>")
 """What a serving engine should have taken away from the end of a completion."""
 
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣᵏᵐ", "0123456789+-()nixkm", strict=True))
@@ -41,13 +41,16 @@ def _fraction(sign: re.Match[str]) -> str:
     return rf"\frac{{{above}}}{{{below}}}"
 
 
-def readable(text: str) -> str:
-    """The same answer in plain signs, without emphasis, end tokens and what follows them; at most linear in its length."""
-    if not text.isascii():
-        text = _in_ascii(text)
+def unwrapped(text: str) -> str:
+    """The same answer without emphasis, and without end tokens and what follows them."""
     if token := END_TOKEN.search(text):
         text = text[: token.start()]
     text = text.strip()
     for emphasis in _EMPHASIS:
         text = emphasis.sub(r"\1", text).strip()
     return text
+
+
+def readable(text: str) -> str:
+    """The same answer in plain signs and unwrapped; at most linear in its length."""
+    return unwrapped(text if text.isascii() else _in_ascii(text))

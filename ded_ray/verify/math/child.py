@@ -34,8 +34,10 @@ def equal(question: dict[str, str]) -> bool | None:
     if ("\\ldots" in plain_wanted) != ("\\ldots" in plain_found):
         return False  # Math-Verify reads {1, 2, ...} as {1, 2}
     sets = as_set(plain_wanted), as_set(plain_found)
-    if sets[0] and sets[1]:  # it reads "and" and "or" as commas
-        return sets[0][1] == sets[1][1] and _compare(sets[0][0], sets[1][0])
+    if sets[0] and sets[1]:
+        if sets[0][1] == sets[1][1]:  # it reads "and" and "or" as commas
+            return _compare(sets[0][0], sets[1][0])
+        sets = None, None  # `a > b` is `b < a`, and `x > 2` is not `y > 2`
     tuples = as_tuple(plain_wanted), as_tuple(plain_found)
     if (tuples[0] and plain_found.startswith("(")) or (tuples[1] and plain_wanted.startswith("(")):
         return _compare(tuples[0] or plain_wanted, tuples[1] or plain_found)

@@ -64,7 +64,7 @@ class MathVerifier:
             return Verdict("unverifiable", extracted)
         if extracted is None:
             return Verdict("no_answer")
-        return Verdict(self._status(extracted, readable(answer)), extracted)
+        return Verdict(self._status(readable(extracted), readable(answer)), extracted)
 
     def _status(self, found: str, wanted: str) -> Status:
         found_sign, wanted_sign = as_mathematics(found), as_mathematics(wanted)
