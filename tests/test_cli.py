@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ded_ray.cli import app
 
-COMMANDS = ["quickstart", "run", "grade", "serve", "evaluate", "report", "show"]
+COMMANDS = ["quickstart", "run", "grade", "export", "serve", "evaluate", "report", "show"]
 
 
 def invoke(*arguments):
@@ -93,7 +93,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_grade_as_a_command(tmp_path, ray_cluster):
+def test_grade_as_a_command(tmp_path):
     rows = [
         {"id": 7, "prompt": "1+1?", "answer": 2, "completion": "\\boxed{2}", "ok": True},
         {"id": 8, "prompt": "1+1?", "answer": 2, "completion": "The answer is 3.", "ok": 1},
@@ -102,7 +102,8 @@ def test_grade_as_a_command(tmp_path, ray_cluster):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = run_cli("grade", tmp_path / "in.jsonl", "--out", tmp_path / "out.parquet", "--label", "ok",
                      "--set", "verify.answer_forms=[boxed, phrase]", "--set", "rewards.format={weight: 0.5}",
-                     address=ray_cluster)  # fmt: skip
+                     "--rows")  # fmt: skip
+    assert "row 2: wrong, found '3', answer '2'" in result.stdout
     assert "3 rows" in result.stdout
     assert "agrees with the label on 2 of 3 checked rows (66.67%)" in result.stdout
     assert "slowest: row " in result.stdout
@@ -117,8 +118,7 @@ def test_grade_refuses_what_it_cannot_use(tmp_path):
     assert "no column `completion`; there are: prompt, answer" in bad(
         "grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet"
     )
-    (tmp_path / "in.jsonl").write_text('{"prompt": "a", "answer": "b", "completion": "c", "status": "d"}\n')
-    assert "already has a column `status`" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.parquet")
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a", "answer": "b", "completion": "c"}\n')
     assert "must name a .parquet file" in bad("grade", tmp_path / "in.jsonl", "--out", tmp_path / "o.csv")
     row = {"prompt": "a", "answer": "b", "completion": "c", "ok": "perhaps"}
     (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")

@@ -40,7 +40,7 @@ def export_corpus(run: Run, out: Path, form: str) -> Counter[str]:
                     subjects[group.subject or group.source] += 1
         if not weights:
             raise NoExamples(f"{run.folder}: nothing was kept to train on; the ledger says why")
-        write_atomically(out.with_suffix(".md"), card(run, form, teachers, subjects, weights))
+        write_atomically(out.with_suffix(".md"), card(run, form, teachers=teachers, subjects=subjects, weights=weights))
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ Read again: `ded-ray grade FILE --columns {columns}`; or a teacher with
 """
 
 
-def card(run: Run, form: str, teachers: Counter[str], subjects: Counter[str], weights: list[float]) -> str:
+def card(run: Run, form: str, *, teachers: Counter[str], subjects: Counter[str], weights: list[float]) -> str:
     """The data card, in Markdown."""
     recipe, prefix = run.recipe, "metadata." if form == "openai" else ""
     conversation = "conversations" if form == "sharegpt" else "messages"

@@ -1,4 +1,4 @@
-"""`ded-ray grade`: a user's file of completions through the verifiers; through actors where there is more than one part."""
+"""`ded-ray grade`: a user's file of completions through the verifiers; through actors where there are many rows."""
 
 import tempfile
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ def grade_file(path: str | Path, out: Path, config: Grade, label: str = "") -> S
     writer: pq.ParquetWriter | None = None
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".grade-") as folder:
         parts = Path(folder)
-        num_parts = checked_parts(GradeInput(path, config, added_columns(config), label), parts)
-        for batch in _graded(parts, num_parts, config, judge_replies(out)):
+        num_rows = checked_parts(GradeInput(path, config, added_columns(config), label), parts)
+        for batch in _graded(parts, num_rows, config, judge_replies(out)):
             writer = writer or pq.ParquetWriter(parts / GRADED, batch.schema)
             writer.write_table(batch)
             summary.add(batch, label)
@@ -55,10 +55,10 @@ def judge_replies(out: Path) -> Path:
     return out.with_name(f"{out.stem}.judge_rollouts")
 
 
-def _graded(parts: Path, num_parts: int, config: Grade, replies: Path) -> "Iterator[pa.Table]":
-    """The graded parts in their order. One part is work for one actor: it is graded here, and Ray is not started."""
-    if num_parts > 1 or config.verify.judge is not None:
-        yield from _graded_by_actors(parts, num_parts, config, replies)
+def _graded(parts: Path, num_rows: int, config: Grade, replies: Path) -> "Iterator[pa.Table]":
+    """The graded parts in their order. What is work for one actor is graded here, and Ray is not started."""
+    if num_rows > ROWS_PER_PART or config.verify.judge is not None:
+        yield from _graded_by_actors(parts, config, replies)
         return
     import pyarrow.parquet as pq
 
@@ -70,7 +70,7 @@ def _graded(parts: Path, num_parts: int, config: Grade, replies: Path) -> "Itera
         worker.close()
 
 
-def _graded_by_actors(parts: Path, num_parts: int, config: Grade, replies: Path) -> "Iterator[pa.Table]":
+def _graded_by_actors(parts: Path, config: Grade, replies: Path) -> "Iterator[pa.Table]":
     from ded_ray.runtime.connect import start_ray
     from ded_ray.runtime.map_groups import actor_pool
     from ded_ray.runtime.needs import READ_OR_WRITE, engine_needs, verify_needs
@@ -82,6 +82,7 @@ def _graded_by_actors(parts: Path, num_parts: int, config: Grade, replies: Path)
     from ray.data import DataContext
 
     DataContext.get_current().execution_options.preserve_order = True
+    num_parts = len(list(parts.glob("*.parquet")))
     with open_judge(config.verify, 0, replies) as judge:
         graded = ray.data.read_parquet(str(parts), override_num_blocks=num_parts).map_batches(
             GradeWorker,

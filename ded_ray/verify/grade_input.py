@@ -26,7 +26,7 @@ REPLACED = ("prompt", "answer", "completion")
 """What stands as text in every part, whatever it was."""
 
 PER_SAMPLE = {"finish_reason": pa.string(), "num_tokens": pa.int64()}
-"""What a file may give once for a row, or as a list with one for every sample; a label too."""
+"""What a file may give once for a row, or as a list with one for every sample, as it may a label."""
 
 IN_FILE = "_in_file"
 """Ends the names of columns that are called like what grade adds."""
@@ -94,11 +94,14 @@ class GradeInput:
         """Give every sample its own of what may be a list with one for each."""
         source = self.config.column(name)
         for sample, own in zip(samples, each_sample(value, len(samples), where, source), strict=True):
-            sample[name] = own
+            if name == self.label:
+                sample[name] = as_label(own)
+                if sample[name] is None:
+                    raise BadInput(f"{where}: column `{source}` holds {own!r:.60}; --label needs true and false, or 1 and 0")
+            else:
+                sample[name] = own.get("type") if isinstance(own, dict) else own  # SGLang's reasons are objects
             if name == "num_tokens" and (type(own) is not int or own < 0):
                 raise BadInput(f"{where}: column `{source}` holds {own!r:.60}; rewards of length need whole numbers")
-            if name == self.label and as_label(own) is None:
-                raise BadInput(f"{where}: column `{source}` holds {own!r:.60}; --label needs true and false, or 1 and 0")
 
     def _options(self, where: str, row: dict[str, Any]) -> tuple[list[str], list[str]] | None:
         name = self.config.column("choices")
@@ -110,7 +113,7 @@ class GradeInput:
 
 
 def checked_parts(given: GradeInput, folder: Path) -> int:
-    """Write the rows into `folder` as parts of at most ROWS_PER_PART rows, every one checked; returns how many parts.
+    """Write the rows into `folder` as parts of at most ROWS_PER_PART rows, every one checked; returns how many rows.
 
     A row with several samples becomes as many rows, told apart by the column `sample`. Columns keep their Arrow types
     where they have some (Parquet), but for prompt, answer and completion, which are texts. Of JSON all parts get one
@@ -124,15 +127,16 @@ def checked_parts(given: GradeInput, folder: Path) -> int:
     if several and taken:
         raise BadInput(f"{given.path}: rows with several completions get a column `{SAMPLE}`; rename the file's own")
     carried = _arrow_batches if is_arrow(data_files(given.path)[0]) else _json_batches
-    number = 0
+    number, num_rows = 0, 0
     for rows, table in carried(given):
         samples = [given.samples(where, row) for where, row in rows]
         table = _with_samples(table, samples, given, several=several)
+        num_rows += table.num_rows
         for start in range(0, table.num_rows, ROWS_PER_PART):
             number += 1
             with unreadable(given.path):
                 pq.write_table(table.slice(start, ROWS_PER_PART), folder / f"{number:08d}.parquet")
-    return number
+    return num_rows
 
 
 def _with_samples(table: pa.Table, samples: list[list[Sample]], given: GradeInput, *, several: bool) -> pa.Table:
@@ -141,12 +145,10 @@ def _with_samples(table: pa.Table, samples: list[list[Sample]], given: GradeInpu
     if several:
         places = [place for place, each in enumerate(samples) for _ in each]
         table = table.take(pa.array(places, pa.int64()))
-    types = dict.fromkeys(REPLACED, pa.string())
-    for name, kind in PER_SAMPLE.items() | {(given.label, pa.string())}:
-        source = given.config.column(name)
-        as_it_stands = source == name and name in table.column_names and not _is_list(table.schema.field(name).type)
-        if name and any(name in sample for sample in flat) and not as_it_stands:
-            types[name] = kind
+    types = {**dict.fromkeys(REPLACED, pa.string()), **{n: kind for n, kind in PER_SAMPLE.items() if n in flat[0]}}
+    own = table[given.label].to_pylist() if given.label in table.column_names else [None]
+    if given.label and (several or any(as_label(value) is None for value in own)):
+        types[given.label] = pa.bool_()
     if given.config.column("choices") != "choices" and given.config.verifier == "choice":
         types["choices"] = pa.list_(pa.string())
     table = table.rename_columns([name + IN_FILE if name in given.added else name for name in table.column_names])
@@ -173,7 +175,7 @@ def _arrow_batches(given: GradeInput) -> Carried:
     outer = {name for column in given.columns for name in (column, column.partition(".")[0])}
     for file in files:
         number = 0
-        for batch in read_batches(file):
+        for batch in filter(len, read_batches(file)):
             with unreadable(file):
                 table = pa.Table.from_batches([batch])
                 rows = table.select([name for name in table.column_names if name in outer]).to_pylist()
@@ -199,10 +201,6 @@ def _common_schema(files: list[Path], given: GradeInput) -> pa.Schema:
 def _in_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = [table[name] if name in table.column_names else pa.nulls(table.num_rows) for name in schema.names]
     return pa.table(columns, names=schema.names).cast(schema)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _json_batches(given: GradeInput) -> Carried:

@@ -80,6 +80,12 @@ def test_reasons_to_drop():
     assert [reason_to_drop(r, 1, "?", keep) for r in (wrong, none, cut, unknown)] == [None, None, "truncated", "timed_out"]
 
 
+@pytest.mark.parametrize(("statuses", "reason"), [("n", "empty_completion"), ("c", "empty_completion"), ("t", "truncated")])
+def test_nothing_is_never_trained_on_and_has_its_own_reason(statuses, reason):
+    [rollout] = group(statuses, [" \n"]).rollouts
+    assert reason_to_drop(rollout, 1, "?", Quality(keep_wrong=True)) == reason
+
+
 def test_a_curated_group_says_why_of_every_rollout():
     g = curate_group(group("ccccwt?"), Curate(diversity=Diversity(num_kept=2)), encode)
     assert dropped(g).count("not_picked") == 2

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from ded_ray.errors import BadInput
+from ded_ray.recipe import Evaluate
 from ded_ray.recipe.load import load_recipe
 
 PROJECT = Path(__file__).parents[2]
@@ -87,3 +88,23 @@ def test_what_only_makes_a_run_faster_makes_nothing_again():
     assert before.verify.identity() == after.verify.identity()
     assert before.teachers.candidates[0].engine.identity() == after.teachers.candidates[0].engine.identity()
     assert load_recipe(QUICKSTART, ["train.batch_size=8"]).train.identity() != before.train.identity()
+
+
+def test_a_later_versions_knob_at_its_default_is_no_part_of_the_identity_however_deep_it_is():
+    problems = {"kind": "file", "path": "p.jsonl"}
+    plain = Evaluate.model_validate({"benchmarks": [{"name": "b", "domain": "in", "problems": problems}]})
+    skipping = Evaluate.model_validate(
+        {"benchmarks": [{"name": "b", "domain": "in", "problems": problems | {"skip_missing": True}}]}
+    )
+    dumped = plain.model_dump(mode="json", exclude={"concurrency"})
+    del dumped["benchmarks"][0]["problems"]["skip_missing"]
+    assert plain.identity() == dumped
+    assert skipping.identity() != plain.identity()
+
+
+def test_names_of_the_hub_are_no_paths_of_the_recipes_folder(tmp_path):
+    text = "name: n\nproblems: {kind: file, path: someone/set-1.5}\nstudent: {model: m}\nteacher: {model: t}\n"
+    (tmp_path / "r.yaml").write_text(text)
+    assert load_recipe(tmp_path / "r.yaml").problems[0].path == "someone/set-1.5"
+    (tmp_path / "someone" / "set-1.5").mkdir(parents=True)
+    assert load_recipe(tmp_path / "r.yaml").problems[0].path == str(tmp_path / "someone" / "set-1.5")

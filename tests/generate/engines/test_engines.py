@@ -1,19 +1,13 @@
-import json
-
 import pytest
 import torch
-from conftest import shared
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray.errors import BadInput
 from ded_ray.generate.engine import Request
-from ded_ray.generate.engines.replay import ReplayFile, check_covers, read_completions
 from ded_ray.generate.engines.scripted import ScriptedModel
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.generate.identity import group_seed
-from ded_ray.models.load import model_path
-from ded_ray.recipe import ReplayEngine, Sampling, ScriptedEngine
-from ded_ray.records import Problem
+from ded_ray.models.load import TINY_MODELS_FOLDER, model_path
+from ded_ray.recipe import Sampling, ScriptedEngine
 from ded_ray.tiny.problems import make_problems
 
 
@@ -30,7 +24,7 @@ def careful():
     return TransformersModel("tiny/careful")
 
 
-@pytest.mark.parametrize("name", ["student", "careful", "terse", "rambling"])
+@pytest.mark.parametrize("name", sorted(path.name for path in TINY_MODELS_FOLDER.iterdir()))
 def test_every_shipped_model_answers(name):
     [(_, rollouts)] = TransformersModel(f"tiny/{name}").generate(requests(["Reverse: 4821"], temperature=0.01))
     assert [r.completion for r in rollouts] == ["\\boxed{1284}"] * 3
@@ -103,39 +97,3 @@ def test_the_scripted_engine_errs_at_its_rate():
     stopped = sum(x.finish_reason == "stop" for _, x in rollouts)
     assert stopped / len(rollouts) == pytest.approx(0.9, abs=0.03)
     assert right / stopped == pytest.approx(0.75, abs=0.04)
-
-
-def replay(tmp_path, rows, **config):
-    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    engine = ReplayEngine(path=str(tmp_path / "r.jsonl"), **config)
-    problem = Problem(problem_id="x", prompt="2+2?", answer="4")
-    [(_, rollouts)] = ReplayFile(engine).generate([Request([], Sampling(), 0, problem)])
-    return [(r.completion, r.finish_reason) for r in rollouts]
-
-
-def test_replay_of_one_row_per_rollout(tmp_path):
-    rows = [{"problem_id": "x", "completion": f"c{i}", "why": "length" if i else "stop"} for i in range(2)]
-    assert replay(tmp_path, rows, finish_reason_column="why") == [("c0", "stop"), ("c1", "length")]
-
-
-def test_replay_of_lists_and_of_chats_by_prompt(tmp_path):
-    rows = [{"prompt": "2+2?", "generations": ["a", "b"]}]
-    config = {"problem_id_column": None, "completion_column": "generations"}
-    assert replay(tmp_path, rows, **config) == [("a", "stop"), ("b", "stop")]
-    chat = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]
-    assert replay(tmp_path, [{"prompt": "2+2?", "generations": chat}], **config) == [("4", "stop")]
-
-
-def test_replay_says_what_is_missing(tmp_path):
-    (tmp_path / "r.jsonl").write_text('{"problem_id": "y", "text": "c"}\n')
-    with pytest.raises(BadInput, match="no column `completion`"):
-        read_completions(ReplayEngine(path=str(tmp_path / "r.jsonl")))
-    engine = ReplayEngine(path=str(tmp_path / "r.jsonl"), completion_column="text")
-    with pytest.raises(BadInput, match="no rollout for problem 'x'"):
-        check_covers(engine, [Problem(problem_id="x", prompt="?", answer="1")])
-
-
-def test_replay_of_real_rollouts():
-    completions = read_completions(ReplayEngine(path=str(shared("gsm8k_rollouts.jsonl"))))
-    assert len(completions) == 400
-    assert all(len(texts) == 4 for texts in completions.values())
