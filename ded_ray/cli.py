@@ -247,15 +247,21 @@ def show(
 @app.command()
 def explain(
     folder: RunFolder,
-    rollout: Annotated[str, typer.Argument(metavar="ROLLOUT_ID", help="GROUP_ID/INDEX, as show and the report have it.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A rollout, GROUP_ID/INDEX as show and the report have it, or a problem's id."),
+    ],
 ) -> None:
-    """Explain one rollout: its teacher and seed, its verdict and why, its advantage, distances and weight, or why not."""
+    """Explain one rollout: its teacher and seed, its verdict and why, its advantage, distances and weight, or why not.
+
+    Of a problem: why it was dropped, or who answered it and what became of every answer.
+    """
     with plain_errors():
-        from ded_ray.report.explain import describe, history_of
+        from ded_ray.report.explain import explain as lines_of
         from ded_ray.report.terminal import show_history
         from ded_ray.run import Run
 
-        show_history(rollout, describe(history_of(Run.open(folder), rollout)))
+        show_history(name, lines_of(Run.open(folder), name))
 
 
 def main() -> None:

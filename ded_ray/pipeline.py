@@ -75,11 +75,11 @@ def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[
     from ded_ray.verify.ray_data import reward
 
     recipe = run.recipe
-    config, student, max_length = recipe.curate, recipe.student.model, recipe.train.max_length
+    config, student, max_length = recipe.curate, recipe.student, recipe.train.max_length
+    parts = [recipe.rewards, config.quality, config.diversity, config.weights, student.model, recipe.seed, max_length]
     return answers(
         run, inputs, "teacher", questions, models=teachers,
-        into="curated", record=Group,
-        parts=[recipe.rewards, config.quality, config.diversity, config.weights, student, recipe.seed, max_length],
+        into="curated", parts=[*parts, *student.chat.parts()], record=Group,
         transform=lambda groups: curate(
             reward(groups, recipe.rewards), config, student, recipe.seed, max_length=max_length
         ),

@@ -96,7 +96,7 @@ class Rollout(Record):
     num_tokens: int  # generated tokens, the end token included; 0 where the engine does not know
     finish_reason: FinishReason
     seed: int
-    mean_logprob: float | None = None  # nats per generated token; None where the engine does not say
+    mean_logprob: float | None = None  # nats per generated token; None if the engine does not say
     # verify
     status: Status | None = None
     extracted: str | None = None  # the answer that was found in the completion

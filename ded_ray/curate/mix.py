@@ -24,12 +24,16 @@ def mixed(kept: Iterable[Kept], quotas: dict[str, int], seed: int) -> set[tuple[
     fewer; none of a subject without a quota. The last question of a subject may keep only its first picks.
     """
     by_question: dict[str, dict[str, list[Kept]]] = defaultdict(lambda: defaultdict(list))
-    for one in kept:
-        by_question[one.subject][one.problem_id].append(one)
+    for completion in kept:
+        by_question[completion.subject][completion.problem_id].append(completion)
     staying: set[tuple[str, int]] = set()
     for subject, quota in quotas.items():
         questions = sorted(by_question[subject])
         random.Random(f"{seed}-{subject}").shuffle(questions)
-        in_order = [one for question in questions for one in sorted(by_question[subject][question], key=lambda k: k[2:])]
-        staying |= {(one.group_id, one.rollout) for one in in_order[:quota]}
+        in_order = [
+            completion
+            for question in questions
+            for completion in sorted(by_question[subject][question], key=lambda kept: kept[2:])
+        ]
+        staying |= {(completion.group_id, completion.rollout) for completion in in_order[:quota]}
     return staying

@@ -31,7 +31,9 @@ def check_answers(problems: list[Problem], generator: Generator, knob: str) -> s
         check_adapter(generator.engine, knob)
     if isinstance(generator.engine, LOCAL):
         max_tokens = generator.sampling.max_tokens
-        return check_prompts_fit(problems, generator, max_tokens=max_tokens, knob=knob, limit=f"{knob}.sampling.max_tokens")
+        limit = f"{knob}.sampling.max_tokens"
+        preview = check_prompts_fit(problems, generator, max_tokens=max_tokens, knob=knob, limit=limit)
+        return preview and preview + _note_on_dtype(generator.engine, knob)
     if isinstance(generator.engine, ReplayEngine):
         from ded_ray.generate.engines.replay import check_covers
 
@@ -40,6 +42,15 @@ def check_answers(problems: list[Problem], generator: Generator, knob: str) -> s
         key_of(generator)
         return f"the endpoint counts its tokens: {generator.chat.messages(problems[0].prompt)}" if problems else None
     return None
+
+
+def _note_on_dtype(engine: EngineConfig, knob: str) -> str:
+    """A line that says so where vLLM would compute in float32 by our choice; nothing elsewhere."""
+    from ded_ray.generate.engines.vllm import dtype_of
+
+    if not isinstance(engine, VllmEngine) or dtype_of(engine) == engine.dtype:
+        return ""
+    return f"\n{knob}: vLLM computes in float32, because this CPU has no bfloat16; {knob}.engine.dtype says otherwise"
 
 
 def check_adapter(engine: VllmEngine, knob: str) -> None:
@@ -56,21 +67,7 @@ def check_prompts_fit(
     `knob` is the part of the recipe that names the model, `limit` the knob that sets `max_tokens`, the longest answer.
     Returns the first prompt as the model sees it, with its number of tokens; None without problems.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from transformers import AutoConfig
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # it warns of the long prompt that is reported below, in its own words
-    try:
-        ChatTokenizer(generator.model)
-        config = AutoConfig.from_pretrained(model_path(generator.model))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BadInput(
-            f"{knob}.model: {generator.model!r} cannot be loaded ({reason}); name a hub model, a folder in Hugging "
-            f"Face format, or tiny/NAME"
-        ) from error
-    chat = _check_template(generator, knob)
+    chat, config = check_model(generator, knob)
     context = context_of(generator.engine, config)
     for problem in problems:
         if context is None:
@@ -88,10 +85,26 @@ def check_prompts_fit(
     return f"{len(chat.encode(first))} tokens: {first[:PREVIEW_CHARACTERS]!r}"
 
 
-def _check_template(generator: Generator, knob: str) -> ChatTokenizer:
-    """The model with its chat template. Raises BadInput for a template that cannot be rendered, or loses the question."""
-    from jinja2 import TemplateError
+def check_model(generator: Generator, knob: str) -> tuple[ChatTokenizer, Any]:
+    """The model's tokenizer with its chat, and its configuration.
 
+    Raises BadInput for a model that cannot be found, has no chat template, or whose template loses the question.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from jinja2 import TemplateError
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # it warns of the long prompt that is reported by others, in its own words
+    try:
+        ChatTokenizer(generator.model)
+        config = AutoConfig.from_pretrained(model_path(generator.model))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput(
+            f"{knob}.model: {generator.model!r} cannot be loaded ({reason}); name a hub model, a folder in Hugging "
+            f"Face format, or tiny/NAME"
+        ) from error
     try:
         chat = ChatTokenizer(generator.model, generator.chat)
         prompt = chat.render_prompt("WHAT?")
@@ -100,7 +113,7 @@ def _check_template(generator: Generator, knob: str) -> ChatTokenizer:
         raise BadInput(f"{knob}.chat: {generator.model!r} cannot be asked ({reason}); set a template that fits") from error
     if "WHAT?" not in prompt:
         raise BadInput(f"{knob}.chat: its template leaves the question out (it makes {prompt[:80]!r}); set one that fits")
-    return chat
+    return chat, config
 
 
 def context_of(engine: EngineConfig, config: Any) -> int | None:

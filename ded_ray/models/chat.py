@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from ded_ray.models.load import model_path
+from ded_ray.models.template import template_with
 
 Message = dict[str, str]
 """{"role": "user" | "assistant" | "system", "content": text}"""
@@ -41,6 +42,9 @@ _BARE_CHANNELS, _BARE_FINAL = re.compile(r"\s{0,9}analysis(?=[A-Z])"), "assistan
 """Harmony that was decoded without its special tokens: `analysisWe need ...assistantfinalThe answer ...`."""
 
 
+PLAIN_RENDERING = {"add_generation_prompt": True, "tokenize": False}
+
+
 class Chat(Protocol):
     """How a model is asked; the recipe's `chat` knobs (recipe/generate.py)."""
 
@@ -56,7 +60,7 @@ class PlainChat:
         return [{"role": "user", "content": prompt}]
 
     def rendering(self) -> dict[str, Any]:
-        return {"add_generation_prompt": True, "tokenize": False}
+        return PLAIN_RENDERING
 
 
 class ChatTokenizer:
@@ -83,6 +87,15 @@ class ChatTokenizer:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         return self.encode(self.render_prompt(prompt))
+
+    def export(self, folder: str) -> None:
+        """Save the tokenizer, its template with everything that the chat says built in."""
+        arguments = {name: value for name, value in self._rendering.items() if name not in PLAIN_RENDERING}
+        template = arguments.pop("chat_template", None) or self.tokenizer.chat_template
+        system = next((m["content"] for m in self._chat.messages("") if m["role"] == "system"), None)
+        if arguments or system is not None or template != self.tokenizer.chat_template:
+            self.tokenizer.chat_template = template_with(template, system=system, arguments=arguments)
+        self.tokenizer.save_pretrained(folder)
 
     def completion_ids(self, completion: str) -> list[int]:
         """A whole completion, the end token included.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ded_ray.models.chat import ChatTokenizer
+from ded_ray.models.chat import Chat, ChatTokenizer
 from ded_ray.models.load import model_path
 
 MAX_RANK = 100
@@ -45,13 +45,21 @@ def rsr_of(surprises: Sequence[Surprise]) -> float | None:
 class Reader:
     """A model that reads. `batch_tokens` bounds one forward pass, padding included."""
 
-    def __init__(self, model: str, num_threads: int = 1, *, use_gpu: bool = False, batch_tokens: int = 16_384) -> None:
+    def __init__(
+        self,
+        model: str,
+        num_threads: int = 1,
+        *,
+        chat: Chat | None = None,
+        use_gpu: bool = False,
+        batch_tokens: int = 16_384,
+    ) -> None:
         from transformers import AutoModelForCausalLM
 
         torch.set_num_threads(num_threads)
         self._device = torch.device("cuda" if use_gpu else "cpu")
         dtype = torch.bfloat16 if use_gpu else torch.float32
-        self.chat = ChatTokenizer(model)
+        self.chat = ChatTokenizer(model, chat)
         self._model = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=dtype).to(self._device).eval()
         self._batch_tokens = batch_tokens
 

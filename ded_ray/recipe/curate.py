@@ -24,7 +24,8 @@ class Quality(Config):
     max_tokens: PositiveInt | None = None
     """Drop longer completions as `over_max_tokens`, counted in the student's tokens. DED: 16k."""
     max_loop: Rate | None = 0.2
-    """Drop a completion if a loop (the same words four times in a row or more) is a larger share of it than this. Ours."""
+    """Drop a completion if a loop (the same four times in a row or more) is a larger share of it than this: of its words,
+    or, where no space breaks the loop, of its characters. Ours."""
     max_foreign: Rate | None = 0.1
     """Drop a completion if a larger share of its letters is of scripts that the question does not use. Latin and Greek are
     always allowed. For teachers that fall into another language. Ours."""

@@ -44,6 +44,7 @@ class VllmEngine(Config):
     num_cpus: PositiveFloat = 1
     """Per engine; on the CPU also its computing threads."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """auto: the checkpoint's own; on a CPU that has no bfloat16 float32, which is much faster there."""
     quantization: str | None = None
     """A method that vLLM knows (fp8, bitsandbytes, ...); checkpoints that are quantised already say so themselves."""
     lora: str | None = None

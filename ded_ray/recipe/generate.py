@@ -57,7 +57,8 @@ class Sampling(Config):
 
 
 class Chat(Config):
-    """What stands around a prompt when a model is asked."""
+    """What stands around a prompt when a model is asked. The student's holds for its pass rate, its training, where it is
+    served, and in the tokenizer that is exported with it."""
 
     system: str | None = None
     """A system message."""
@@ -69,6 +70,16 @@ class Chat(Config):
     def messages(self, prompt: str) -> list[dict[str, str]]:
         system = [{"role": "system", "content": self.system}] if self.system is not None else []
         return [*system, {"role": "user", "content": prompt}]
+
+    def with_system(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        """A client's messages, with the system message in front if they bring none."""
+        if self.system is None or messages[0]["role"] == "system":
+            return messages
+        return [{"role": "system", "content": self.system}, *messages]
+
+    def parts(self) -> list[Any]:
+        """What the fingerprint of a stage holds of it; nothing for a plain chat."""
+        return [] if self == Chat() else [self.system, self.rendering()]
 
     def rendering(self) -> dict[str, Any]:
         """Arguments for a tokenizer's apply_chat_template. Raises OSError when the template's file cannot be read."""

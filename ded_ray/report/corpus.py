@@ -51,7 +51,7 @@ def corpus_of(run: Run) -> Corpus:
         values["weight"] = rollouts.field("weight").filter(kept)
         columns.append({name: value.drop_null().to_numpy(zero_copy_only=False) for name, value in values.items()})
     found.rewards, found.advantages, found.weights = (
-        np.concatenate([np.empty(0), *[each[name] for each in columns]]) for name in ("reward", "advantage", "weight")
+        np.concatenate([np.empty(0), *[column[name] for column in columns]]) for name in ("reward", "advantage", "weight")
     )
     found.samples = mixed_first(islice(read_records(folder, Group), GROUPS_LOOKED_AT), NUM_SAMPLES)
     several = (group for group in islice(read_records(folder, Group), GROUPS_LOOKED_AT) if len(_right_and_kept(group)) > 1)
@@ -67,7 +67,7 @@ def _right_and_kept(group: Group) -> list[Rollout]:
 
 
 def spread(groups: list[list[list[str]]]) -> float | None:
-    """Mean over groups of the mean distance between two of their texts (words), over the longer one's length; None where no
+    """Mean over groups of the mean distance between two of their texts (words), over the longer one's length; None if no
     group has two."""
     from rapidfuzz.distance import Levenshtein
 
@@ -101,13 +101,13 @@ def costs(ledger: list[dict[str, Any]], last: str) -> list[str]:
     if not trained or not answered:
         return []
     tokens = f"{answered['num_tokens'] / trained:.0f}" if answered["num_tokens"] else "unknown"
-    said = [f"teacher tokens for each of {trained} trained examples: {tokens}; seconds of answering: "
+    sentences = [f"teacher tokens for each of {trained} trained examples: {tokens}; seconds of answering: "
             f"{answered['seconds'] / trained:.2f}"]  # fmt: skip
     if fixed := answered.get("num_rollouts_if_fixed"):
-        said.append(
+        sentences.append(
             f"adaptive sampling made {answered['num_rollouts']} rollouts where a fixed number would have made {fixed}"
         )
     worth = by_stage.get(last, {}).get("effective_examples")
     if worth:
-        said.append(f"their weights are worth {worth:.0f} equal ones (effective sample size)")
-    return said
+        sentences.append(f"their weights are worth {worth:.0f} equal ones (effective sample size)")
+    return sentences

@@ -1,4 +1,4 @@
-"""`ded-ray explain`: one rollout's whole life, from its question to its weight or to why it was dropped."""
+"""`ded-ray explain`: one rollout's whole life, from its question to its weight or to why it was dropped; or a problem's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from ded_ray.errors import BadInput
+from ded_ray.files.lines import read_lines
 from ded_ray.records import Group, Problem, R, Rollout, schema_of
 from ded_ray.run import Run
 
@@ -38,6 +39,10 @@ REASONS = {
 }
 """Why something was dropped, for a person."""
 
+TEACHER_STAGES = ("curated", "teacher_verdicts", "teacher_rollouts")
+STUDENT_STAGES = ("student_verdicts", "student_rollouts")
+"""Where groups are, what came last first."""
+
 
 @dataclass(frozen=True)
 class RolloutHistory:
@@ -48,6 +53,73 @@ class RolloutHistory:
     distances: dict[int, int]  # to the kept others of its group, by their index, in the student's tokens
 
 
+def explain(run: Run, name: str) -> list[tuple[str, str]]:
+    """(heading, what there is to say) of the rollout GROUP_ID/INDEX, or of all that became of the problem of this id.
+
+    Raises BadInput when the run has neither.
+    """
+    group_id, _, index = name.rpartition("/")
+    if index.isdecimal() and any(True for _ in _groups(run, "group_id", group_id)):
+        return describe(history_of(run, name))
+    if lines := describe_problem(run, name) or (index.isdecimal() and describe_problem(run, group_id)):
+        return lines
+    raise BadInput(f"{name}: {run.folder} has no such rollout (GROUP_ID/INDEX) and no problem of this id; "
+                   "`ded-ray show RUN --samples 3` and the report name some")  # fmt: skip
+
+
+def _groups(run: Run, column: str, value: str) -> Iterator[Group]:
+    """A run's groups with this value in a column, each as its last stage has it; the teachers' before the student's."""
+    seen = set[str]()
+    for stage in (run.curated, *TEACHER_STAGES, *STUDENT_STAGES):
+        for group in find(run.folder / stage, Group, column, value):
+            if group.group_id not in seen:
+                seen.add(group.group_id)
+                yield group
+
+
+def describe_problem(run: Run, problem_id: str) -> list[tuple[str, str]]:
+    """(heading, what there is to say) of a problem: why it was dropped, or its groups, a line per rollout; [] if unknown."""
+    asked = [next(find(run.folder / stage, Problem, "problem_id", problem_id), None) for stage in ("problems", "questions")]
+    groups = list(_groups(run, "problem_id", problem_id))
+    known = next((found for found in (*asked, *groups) if found is not None), None)
+    if known is None:
+        return []
+    lines = [("question", f"{known.problem_id} of {known.source or 'a file'}: {known.prompt}"),
+             ("reference", f"{known.answer} ({known.verifier})")]  # fmt: skip
+    for problem in asked:
+        if problem is not None and problem.dropped_because:
+            why = problem.dropped_because
+            lines.append(("dropped", f"{why}: {REASONS.get(why, why)}{_benchmark_of(run, problem_id)}"))
+    lines += [(f"group {group.group_id}", _fates(group)) for group in groups]
+    quarantine = run.folder / "quarantine.jsonl"
+    refused = read_lines(quarantine) if quarantine.exists() else []
+    lines += [("in quarantine", line["reason"]) for line in refused if line.get("problem_id") == problem_id]
+    if len(lines) == 2:
+        lines.append(("so far", "nobody was asked"))
+    return lines
+
+
+def _benchmark_of(run: Run, problem_id: str) -> str:
+    """Which benchmark asks the same, and in which words; nothing for a problem that none does."""
+    path = run.folder / "problems" / "_contamination.jsonl"
+    for hit in read_lines(path) if path.exists() else []:
+        if hit["problem_id"] == problem_id:
+            return f" ({hit['benchmark']}, {hit['benchmark_problem_id']}: {hit['match']})"
+    return ""
+
+
+def _fates(group: Group) -> str:
+    """Who answered, and of each rollout its id and what became of it."""
+    lines = [f"by {group.model}"]
+    for rollout in group.rollouts:
+        fate = f"dropped: {rollout.dropped_because}" if rollout.dropped_because else ""
+        if not fate and rollout.weight is not None:
+            fate = f"weight {_number(rollout.weight)}"
+        parts = (rollout.status or "no verdict yet", rollout.extracted and f"found {rollout.extracted!r:.60}", fate)
+        lines.append(f"{group.group_id}/{rollout.index}  {', '.join(part for part in parts if part)}")
+    return "\n".join(lines)
+
+
 def history_of(run: Run, name: str) -> RolloutHistory:
     """The rollout `GROUP_ID/INDEX` of a run, as far as it got. Raises BadInput when there is none."""
     group_id, separator, index = name.partition("/")
@@ -55,7 +127,7 @@ def history_of(run: Run, name: str) -> RolloutHistory:
         raise BadInput(
             f"{name}: a rollout is named GROUP_ID/INDEX, as `ded-ray show RUN --samples 3` and the report have it"
         )
-    for stage in (run.curated, "curated", "teacher_verdicts", "teacher_rollouts", "student_verdicts", "student_rollouts"):
+    for stage in (run.curated, *TEACHER_STAGES, *STUDENT_STAGES):
         for group in find(run.folder / stage, Group, "group_id", group_id):
             rollout = next((each for each in group.rollouts if each.index == int(index)), None)
             if rollout is None:

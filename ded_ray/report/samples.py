@@ -18,7 +18,7 @@ TRAINED, NOT_TRAINED, MARKS = "green", "default", "dim"
 def show_samples(run: Run, count: int) -> None:
     """Show `count` groups, those with both right and wrong answers first. Raises BadInput if none was curated yet."""
     folder = run.finished_stage(run.curated).folder
-    chat = ChatTokenizer(run.recipe.student.model)
+    chat = ChatTokenizer(run.recipe.student.model, run.recipe.student.chat)
     for group in mixed_first(read_records(folder, Group), count):
         console.print(side_by_side(group, chat.render_prompt(group.prompt), chat.tokenizer.eos_token))
     console.print(

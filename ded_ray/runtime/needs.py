@@ -131,7 +131,7 @@ def cpus_needed(recipe: Recipe) -> float:
 
 
 def check_gpus(models: Sequence[Generator]) -> None:
-    """Raise BadInput for engines that would wait for ever: GPUs that this machine lacks. A cluster may yet grow."""
+    """Raise BadInput for engines that need GPUs which this machine lacks: they would never start. A cluster may yet grow."""
     import ray
 
     if os.environ.get("RAY_ADDRESS"):

@@ -21,16 +21,24 @@ class Counts:
 
     def add(self, **counts: int) -> None:
         self._counts.update(counts)
+        self._start_at_first()
 
     def start(self) -> None:
-        """Work begins now: speed and ETA are measured from here. Without it, from when the line is first drawn."""
+        """Work begins now: speed and ETA are measured from here. Without it, from when the first unit is done: what came
+        before that, such as loading a model, says nothing about the others."""
         self._started = self._started or time.monotonic()
 
     def set(self, **counts: int) -> None:
         self._counts |= Counter(counts)
+        self._start_at_first()
+
+    def _start_at_first(self) -> None:
+        if self._started is None and self._counts["done"] > self._counts["found"]:
+            self._counts["found"] = self._counts["done"]
+            self.start()
 
     def read(self) -> dict[str, float]:
-        """The counts; and `working`, the seconds since `start`, if it was called."""
+        """The counts; and `working`, the seconds since `start`, if work has begun."""
         return dict(self._counts) | ({"working": time.monotonic() - self._started} if self._started else {})
 
     def stall_message(self) -> str | None:
@@ -49,7 +57,7 @@ def progress(what: str, total: int, unit: str, counts: Any = None) -> Iterator[A
     """Draw `what` until the block ends; yields the handle of the `Counts` actor whose `done` is measured against total.
 
     Other counts are shown in the same line: `tokens` per second, `cut_off` as a share of `rollouts`, `engines` alive, how
-    many are `quarantined`. `found` is the part of `done` that an earlier run did. The actor ends with the block.
+    many are `quarantined`. `found` is the part of `done` that was there when work began. The actor ends with the block.
 
         with progress("train", 120, "steps") as counts:
             counts.set.remote(done=1)

@@ -12,28 +12,28 @@ from contextlib import contextmanager
 
 from ray import serve
 
-from ded_ray.recipe import Serve
+from ded_ray.recipe import Chat, Serve
 from ded_ray.runtime.needs import serve_needs
 from ded_ray.serve.transformers_app import Endpoint
 
 
 @contextmanager
-def served(model: str, served_name: str, config: Serve, route: str = "") -> Iterator[str]:
+def served(model: str, served_name: str, config: Serve, *, chat: Chat | None = None, route: str = "") -> Iterator[str]:
     """Serve a model (hub name, folder or tiny/NAME) while the block runs; yields the endpoint's base URL.
 
-    `route` is a prefix such as '/mine' that keeps endpoints of one cluster apart; '' is the root.
+    `chat` says how clients' messages are rendered; `route` is a prefix such as '/mine' that keeps endpoints of one cluster
+    apart, '' is the root.
 
     The endpoint answers when the block begins, and its replicas are gone when it ends. Raises RuntimeError when they
     cannot start.
     """
     port, needs = _start_serve(config.port), serve_needs(config)
-    num_threads, use_gpu = max(1, int(needs.num_cpus)), needs.num_gpus > 0
     endpoint = Endpoint.options(  # type: ignore[attr-defined]
         num_replicas=needs.most,
         max_ongoing_requests=1024,
         graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options=needs.resources,
-    ).bind(model, served_name, config.max_batch_size, num_threads, use_gpu)
+    ).bind(model, served_name, config, chat or Chat())
     app_name = f"ded_ray{route.replace('/', '-')}"
     serve.run(endpoint, name=app_name, route_prefix=route or "/")
     try:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from ray import serve
 
 from ded_ray.generate.engine import Request
-from ded_ray.recipe import Sampling
+from ded_ray.recipe import Chat, Sampling, Serve
 from ded_ray.records import Rollout
 from ded_ray.serve.protocol import ChatRequest, chat_response, error_response
 
@@ -48,11 +48,12 @@ def in_chunks(requests: list[Request], max_rollouts: int) -> Iterator[list[Reque
 class Endpoint:
     """One replica: a loaded model that answers waiting requests together."""
 
-    def __init__(self, model: str, served_name: str, max_batch_size: int, num_threads: int, use_gpu: bool) -> None:
+    def __init__(self, model: str, served_name: str, config: Serve, chat: Chat) -> None:
         from ded_ray.generate.engines.transformers import TransformersModel
 
-        self._engine = TransformersModel(model, num_threads=num_threads, use_gpu=use_gpu)
-        self._name, self._max_batch_size, self._created = served_name, max_batch_size, int(time.time())
+        num_threads, use_gpu = max(1, int(config.num_cpus)), config.num_gpus > 0
+        self._engine, self._chat = TransformersModel(model, chat=chat, num_threads=num_threads, use_gpu=use_gpu), chat
+        self._name, self._max_batch_size, self._created = served_name, config.max_batch_size, int(time.time())
 
     @app.get("/v1/models")
     async def models(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class Endpoint:
         if request.model != self._name:
             message = f"model: {request.model!r} is not served here; GET /v1/models lists what is"
             return JSONResponse(error_response(message, param="model"), status_code=404)
-        messages = [m.model_dump() for m in request.messages]
+        messages = self._chat.with_system([message.model_dump() for message in request.messages])
         num_prompt_tokens = self._engine.num_prompt_tokens(messages)
         room = self._engine.context - num_prompt_tokens
         if room < 1:

@@ -57,7 +57,7 @@ def answers(
         return last
     num_asked = count_problems(questions.folder)[None] * len(jobs)
     if not num_asked:
-        raise BadInput(f"{name}: no problem is left to answer; the ledger says why; loosen curate.compress")
+        raise BadInput(f"{name}: no problem is left to answer{_why_none_is_left(run, questions)}")
     from ded_ray.runtime.connect import start_ray
     from ded_ray.runtime.needs import check_gpus
 
@@ -103,6 +103,29 @@ def verified_answers(
         groups = first.union(*others) if others else first
         judge = open_plans.enter_context(open_judge(recipe.verify, recipe.seed, run.folder / "judge_rollouts"))
         yield verify(groups, recipe.verify, judge=judge, save_to=save_to)
+
+
+REMEDIES = {
+    "in_benchmark": "add problems that no benchmark asks, or take another benchmark (evaluate.benchmarks)",
+    "near_benchmark": "raise curate.questions.ngram, add other problems, or take another benchmark (evaluate.benchmarks)",
+    "duplicate_prompt": "add other problems",
+    "near_duplicate": "raise curate.questions.near_duplicate",
+    "student_pass_rate": "raise curate.compress.max_student_pass_rate, or add harder problems",
+    "student_pass_rate_too_low": "lower curate.compress.min_student_pass_rate, or add easier problems",
+}
+"""What can be done about problems that were dropped, by the reason."""
+
+
+def _why_none_is_left(run: Run, questions: Stage) -> str:
+    """The reasons of all problems that were dropped so far, the most frequent first, and what to do about that one."""
+    reasons = count_problems(questions.folder)
+    if questions.name != "problems" and (run.folder / "problems").exists():
+        reasons += count_problems(run.folder / "problems")  # a later folder holds only what was asked
+    dropped = [(reason, count) for reason, count in reasons.most_common() if reason is not None]
+    if not dropped:
+        return "; add problems"
+    counted = ", ".join(f"{count} {reason}" for reason, count in dropped)
+    return f" ({counted}); {REMEDIES.get(dropped[0][0], 'add other problems')}"
 
 
 def quarantine_of(run: Run) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ded_ray.generate.identity import GenerateJob
-from ded_ray.recipe import Generator, OpenAIEngine, Recipe, Teacher
+from ded_ray.recipe import Chat, Generator, OpenAIEngine, Recipe, Teacher
 from ded_ray.records import CHECKED, Group, Problem, Rollout, stable_hash, to_table
 from ded_ray.run import Run, Stage
 from ded_ray.stages.answers import answered_stage, note_quarantined, quarantine_of, verified_answers
@@ -33,6 +33,7 @@ class ServedModel:
     name: str  # what it is served as, and what the scores call it
     model: str  # hub name, folder or tiny/NAME
     checkpoint: str  # which weights these are: a checkpoint's token, or the model's own name
+    chat: Chat  # how what it is asked is rendered
 
 
 def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Teacher]) -> list[Stage]:
@@ -42,17 +43,17 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Tea
         return stages
     student = str(checkpoint.folder / "model")
     served: list[tuple[ServedModel, list[Stage]]] = [
-        (ServedModel("base", recipe.student.model, recipe.student.model), []),
-        (ServedModel("student", student, checkpoint.token), [checkpoint]),
+        (ServedModel("base", recipe.student.model, recipe.student.model, recipe.student.chat), []),
+        (ServedModel("student", student, checkpoint.token, recipe.student.chat), [checkpoint]),
     ]
     for name, generator in models_of(recipe).items():
         if name != "student" and generator in teachers and can_be_evaluated(generator):
-            served.append((ServedModel(name, generator.model, generator.model), []))
+            served.append((ServedModel(name, generator.model, generator.model, generator.chat), []))
     questions = inputs.benchmark_rows(list(inputs.benchmarks))
     for model, made_from in served:
         known_by = "" if made_from else model.model  # the student's folder may move; its checkpoint stage says what it is
         parts = [recipe.evaluate.identity(), recipe.verify.identity(), inputs.verifiers, recipe.seed, questions, known_by]
-        stage = answered_stage(run, f"evaluate_{model.name}", parts, made_from)
+        stage = answered_stage(run, f"evaluate_{model.name}", [*parts, *model.chat.parts()], made_from)
         if not stage.done:
             evaluate_model(stage, model, inputs.benchmarks, recipe)
         stages.append(stage)
@@ -80,7 +81,7 @@ def evaluate_model(stage: Stage, model: ServedModel, benchmarks: dict[str, list[
     write_problem_file(questions, [problem for problems in named.values() for problem in problems])
     # A route of its own, the same after a kill: another run may be evaluating on the same cluster.
     route = f"/{stable_hash(stage.folder, stage.fingerprint)}"
-    with served(model.model, model.name, recipe.serve, route) as url:
+    with served(model.model, model.name, recipe.serve, chat=model.chat, route=route) as url:
         job = _job(stage, model, url, recipe)
         with verified_answers(stage.run, f"evaluate {model.name}", [job], questions) as groups:
             answered = {row["group_id"]: Group.from_row(row) for row in groups.iter_rows()}
@@ -118,7 +119,7 @@ def _job(stage: Stage, model: ServedModel, url: str, recipe: Recipe) -> Generate
         recipe.seed,
         folder=_rollouts(stage),
         quarantine=quarantine_of(stage.run),
-        checkpoint=model.checkpoint,
+        checkpoint=stable_hash(model.checkpoint, *model.chat.parts()),
         paired=True,
     )
 

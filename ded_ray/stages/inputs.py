@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ded_ray.errors import BadInput
 from ded_ray.generate.identity import identity
-from ded_ray.generate.preflight import check_answers, check_prompts_fit
+from ded_ray.generate.preflight import check_answers, check_model, check_prompts_fit
 from ded_ray.recipe import Generator, Recipe, TransformersEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
@@ -41,6 +41,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
     prompt_preview = {}
     for knob, generator in models_of(recipe).items():
         if knob == "student" and not recipe.student.measure_pass_rate:
+            check_model(generator, knob)  # it is trained all the same
             continue
         if preview := check_answers(_kept(problems), generator, knob):
             prompt_preview[knob] = preview
@@ -74,8 +75,8 @@ def _check_benchmarks_fit(held_out: list[Problem], recipe: Recipe) -> None:
     limit = "evaluate.sampling.max_tokens"
     for knob, generator in models_of(recipe).items():
         if knob == "student" or can_be_evaluated(generator):
-            plain = Generator(model=generator.model)  # the endpoint asks without system message and other templates
-            check_prompts_fit(held_out, plain, max_tokens=recipe.evaluate.sampling.max_tokens, knob=knob, limit=limit)
+            served = Generator(model=generator.model, chat=generator.chat)
+            check_prompts_fit(held_out, served, max_tokens=recipe.evaluate.sampling.max_tokens, knob=knob, limit=limit)
 
 
 def _check_teachers_differ(recipe: Recipe) -> None:

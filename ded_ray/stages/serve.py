@@ -21,5 +21,5 @@ def serve_student(folder: Path, port: int | None = None) -> Iterator[str]:
     from ded_ray.serve.ray_serve import served
 
     config = run.recipe.serve if port is None else run.recipe.serve.model_copy(update={"port": port})
-    with served(str(model), "student", config) as url:
+    with served(str(model), "student", config, chat=run.recipe.student.chat) as url:
         yield url

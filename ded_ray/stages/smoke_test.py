@@ -151,8 +151,8 @@ class _Candidate:
         """What the answers cost, and what the student makes of them."""
         from ded_ray.teachers.measure import answers_of, read
 
-        student, config = self._recipe.student.model, self._recipe.curate.reading
-        stage = self._run.stage(f"{self._name}_read", [student], [corpus])
+        student, config = self._recipe.student, self._recipe.curate.reading
+        stage = self._run.stage(f"{self._name}_read", [student.model, *student.chat.parts()], [corpus])
         if not stage.done:
             _write_row(stage, _on_a_worker(self._run, read, corpus.folder, student, config))
         return {**answers_of(corpus.folder, self._teacher), **_read_row(stage)}
@@ -163,7 +163,8 @@ class _Candidate:
         # The same number of steps for all, however many of a candidate's answers can be learnt from.
         steps = config.epochs * -(-config.num_questions // recipe.train.batch_size)
         brief = recipe.train.model_copy(update={"epochs": steps, "max_steps": steps})
-        student = self._run.stage(f"{self._name}_student", [brief.identity(), recipe.student.model, recipe.seed], [corpus])
+        parts = [brief.identity(), recipe.student.model, recipe.seed, *recipe.student.chat.parts()]
+        student = self._run.stage(f"{self._name}_student", parts, [corpus])
         if not student.done:
             train_on(corpus, student, recipe.model_copy(update={"train": brief}))
         names = [benchmark.name for benchmark in recipe.evaluate.in_domain]
@@ -171,7 +172,7 @@ class _Candidate:
         parts = [recipe.evaluate.sampling, recipe.verify.identity(), self._inputs.verifiers, recipe.seed, rows]
         scored = self._run.stage(f"{self._name}_scores", parts, [student])
         if not scored.done:
-            model = ServedModel(self._name, str(student.folder / "model"), student.token)
+            model = ServedModel(self._name, str(student.folder / "model"), student.token, recipe.student.chat)
             evaluate_model(scored, model, {name: self._inputs.benchmarks[name] for name in names}, recipe)
         return student, scored
 

@@ -12,7 +12,8 @@ from ded_ray.run import Run, Stage
 def train_student(run: Run, curated: Stage) -> Stage:
     """Reward-weighted fine-tuning of the student on the kept examples."""
     recipe = run.recipe
-    stage = run.stage("checkpoint", [recipe.train.identity(), recipe.student.model, recipe.seed], [curated])
+    parts = [recipe.train.identity(), recipe.student.model, recipe.seed, *recipe.student.chat.parts()]
+    stage = run.stage("checkpoint", parts, [curated])
     if not stage.done:
         train_on(curated, stage, recipe)
     return stage

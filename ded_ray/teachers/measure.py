@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ded_ray.files.parts import read_records
-from ded_ray.recipe import Generator, OpenAIEngine, Reading
+from ded_ray.recipe import Chat, Generator, OpenAIEngine, Reading
 from ded_ray.records import CHECKED, Group
 
 if TYPE_CHECKING:
@@ -46,28 +46,28 @@ def answers_of(corpus: Path, generator: Generator) -> dict[str, Any]:
     return found
 
 
-def read(corpus: Path, student: str, config: Reading) -> dict[str, float | None]:
+def read(corpus: Path, student: Generator, config: Reading) -> dict[str, float | None]:
     """The student reads what a candidate wrote: surprisal, Rank-Surprisal Ratio, entropy (nats). For a Ray worker."""
     from ded_ray.models.surprisal import rsr_of
 
     texts = [(g.prompt, r.completion) for g in read_records(corpus, Group) for r in g.rollouts if r.dropped_because is None]
     if not texts:
         return {"mean_surprisal": None, "rsr": None, "mean_entropy": None, "median_entropy": None}
-    surprises = _reader(student, config).surprises(texts)
-    entropies = np.concatenate([np.asarray(each.entropies, np.float32) for each in surprises])
+    surprises = _reader(student.model, config, student.chat).surprises(texts)
+    entropies = np.concatenate([np.asarray(surprise.entropies, np.float32) for surprise in surprises])
     return {
-        "mean_surprisal": float(np.mean([each.mean_surprisal for each in surprises])),
+        "mean_surprisal": float(np.mean([surprise.mean_surprisal for surprise in surprises])),
         "rsr": rsr_of(surprises),
         "mean_entropy": float(entropies.mean()),
         "median_entropy": float(np.median(entropies)),
     }
 
 
-def _reader(model: str, config: Reading) -> "Reader":
+def _reader(model: str, config: Reading, chat: Chat | None = None) -> "Reader":
     from ded_ray.models.surprisal import Reader
 
     threads, use_gpu = max(1, int(config.num_cpus)), config.num_gpus > 0
-    return Reader(model, threads, use_gpu=use_gpu, batch_tokens=config.batch_tokens)
+    return Reader(model, threads, chat=chat, use_gpu=use_gpu, batch_tokens=config.batch_tokens)
 
 
 def pca_shift(models: tuple[str, str], texts: list[str], config: Reading) -> float:

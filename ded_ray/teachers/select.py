@@ -53,13 +53,13 @@ def _difference(one: Rates, other: Rates, bootstrap: Bootstrap) -> Interval | No
 
 
 def mean_score(rates: Rates) -> float | None:
-    """Mean over benchmarks of the mean pass rate; None where nothing could be checked."""
+    """Mean over benchmarks of the mean pass rate; None if nothing could be checked."""
     means = [fmean(of.values()) for of in rates.values() if of]
     return fmean(means) if means else None
 
 
 def disagreement(rows: Sequence[Row]) -> str | None:
-    """One sentence on whether RSR would have chosen as the training did; None where only one of them is known."""
+    """One sentence on whether RSR would have chosen as the training did; None if only one of them is known."""
     if any(row.get("rsr") is None or row.get("student_score") is None for row in rows):
         return None
     trained, by_proxy = choose(rows, None), choose(rows, "rsr")

@@ -26,7 +26,7 @@ from ded_ray.train.worker import CURVE_FILE, HF_FOLDER, train_worker
 
 def fitting_examples(examples: list[Example], recipe: Recipe) -> tuple[list[Example], Counter[str]]:
     """The examples that fit into `train.max_length`, in an order that depends on nothing but their ids; what was dropped."""
-    chat = ChatTokenizer(recipe.student.model)
+    chat = ChatTokenizer(recipe.student.model, recipe.student.chat)
     fitting = [e for e in examples if to_sequence(e, chat).length <= recipe.train.max_length]
     fitting.sort(key=lambda e: (e.problem_id, e.group_id, e.index))
     num_dropped = len(examples) - len(fitting)
@@ -49,7 +49,7 @@ def train(examples: list[Example], recipe: Recipe, *, folder: Path, name: str, c
         train_worker,
         train_loop_config={
             "train": config,
-            "student": recipe.student.model,
+            "student": recipe.student,
             "examples": examples,
             "seed": recipe.seed,
             "counts": counts,

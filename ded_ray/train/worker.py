@@ -15,7 +15,7 @@ from ray.train import Checkpoint
 
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
-from ded_ray.recipe import Train
+from ded_ray.recipe import Generator, Train
 from ded_ray.records import Example
 from ded_ray.train.batches import batch_at, micro_batches, num_steps, pad
 from ded_ray.train.loss import step_weights, weighted_token_loss
@@ -37,11 +37,12 @@ def train_worker(config: dict[str, Any]) -> None:
     torch.manual_seed(config["seed"])
     device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
 
-    chat = ChatTokenizer(config["student"])
+    student: Generator = config["student"]
+    chat = ChatTokenizer(student.model, student.chat)
     pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.tokenizer.eos_token_id
     sequences = [to_sequence(example, chat) for example in examples]
     total = num_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
-    strategy = make_strategy(model_path(config["student"]), train, rank=rank, device=device)
+    strategy = make_strategy(model_path(student.model), train, rank=rank, device=device)
     first_step, curve = _resume(strategy)
 
     for step in range(first_step, total):
@@ -91,6 +92,6 @@ def _report(strategy: Strategy, chat: ChatTokenizer, curve: list[dict[str, float
         if final:
             strategy.export(Path(folder) / HF_FOLDER)
             if rank == 0:
-                chat.tokenizer.save_pretrained(Path(folder) / HF_FOLDER)
+                chat.export(str(Path(folder) / HF_FOLDER))
         checkpoint = Checkpoint.from_directory(folder) if any(Path(folder).iterdir()) else None
         ray.train.report({"step": curve[-1]["step"], "loss": curve[-1]["loss"]}, checkpoint=checkpoint)

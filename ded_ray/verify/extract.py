@@ -1,31 +1,40 @@
 r"""Finds the final answer in a completion. Strict: an answer must be announced, and only after the thinking part.
 
-Forms: `boxed` is the last \boxed{...} (or several joined by commas or "and"); `hashes` what follows the last '####' on
-its line (GSM8K); `phrase` what follows the last "the answer is" or "Answer:" up to the end of its sentence. Every step
-takes time linear in the completion's length, because models write megabytes of nothing.
+Forms: `boxed` is the last \boxed{...} (or several joined by commas or "and"); `hashes` what stands after the last '####'
+that is no heading (hashes.py); `phrase` what follows the last "the answer is" or "Answer:" up to the end of its sentence.
+Every step takes time linear in the completion's length, because models write megabytes of nothing.
 """
 
 import re
 from collections.abc import Sequence
 
 from ded_ray.models.chat import final_part
+from ded_ray.verify.hashes import hashes
+from ded_ray.verify.signs import readable
 
 MAX_ANSWER_CHARS = 2_000
 """A longer answer is no answer; it would only feed the parser's worst cases."""
 
-_BOX = re.compile(r"\\(?:boxed|fbox) ?\{")
+_BOX = re.compile(
+    r"\\(?:boxed|fbox)(?:\s{0,9}\{|\s{0,9}(?=[-+]?\\?[$]?\d[\d.,/]*(?![\w{])"  # \boxed{8}; \boxed 8, TeX's own short form
+    r"|(?:[a-zA-Z]|\\[a-zA-Z]{1,20}(?:\{[^{}\n]{0,200}\}){0,2})\s?(?:\$|\\\)|\\\]|\.?\s*\Z)))"
+)
+_BARE = re.compile(r"[-+]?\\?[$]?\d[\d.,/]*\d|[-+]?\\?[$]?\d|\\[a-zA-Z]+(?:\{[^{}\n]*\})*|[a-zA-Z]")
 _BETWEEN_BOXES = re.compile(r"[\s$]{0,9}(?:,|;|and|or|,\s?and|,\s?or|\\text\{ ?(?:and|or) ?\})[\s$]{0,9}")
 _PHRASE = re.compile(r"\banswer(?:\s{1,3}is|\*{0,2}:)[:\s*]{0,9}", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.(?=\s|\*|$)")
 
 
 def box_starts(text: str) -> list[tuple[int, int]]:
-    r"""Where each \boxed{ (or \fbox{) starts, and where its content does."""
+    r"""Where each \boxed{ (or \fbox{, or \boxed before a number without braces) starts, and where its content does."""
     return [match.span() for match in _BOX.finditer(text)]
 
 
 def _box_end(text: str, start: int) -> int | None:
     """Where the content that begins at `start` ends, braces balanced; None if it never does, or is no answer."""
+    if text[start - 1] != "{":
+        bare = _BARE.match(text, start)
+        return bare.end() if bare else None
     depth, position = 1, start
     while position < min(len(text), start + MAX_ANSWER_CHARS + 1):
         character = text[position]
@@ -61,11 +70,6 @@ def last_box(text: str) -> str | None:
     return ", ".join(reversed(contents)) if contents else None
 
 
-def _hashes(text: str) -> str | None:
-    _, found, after = text.rpartition("####")
-    return after.strip().split("\n", 1)[0] if found else None
-
-
 def _phrase(text: str) -> str | None:
     ends = [match.end() for match in _PHRASE.finditer(text)]
     if not ends:
@@ -75,7 +79,7 @@ def _phrase(text: str) -> str | None:
     return line[: end.start() if end else None].strip().strip("*").removeprefix("\\(").removesuffix("\\)")
 
 
-_FINDERS = {"boxed": last_box, "hashes": _hashes, "phrase": _phrase}
+_FINDERS = {"boxed": last_box, "hashes": hashes, "phrase": _phrase}
 
 
 def extract_answer(completion: str, forms: Sequence[str]) -> str | None:
@@ -83,7 +87,7 @@ def extract_answer(completion: str, forms: Sequence[str]) -> str | None:
     text = final_part(completion)
     for form in forms:
         answer = (_FINDERS[form](text) or "").strip()
-        if 0 < len(answer) <= MAX_ANSWER_CHARS:
+        if len(answer) <= MAX_ANSWER_CHARS and (answer := readable(answer)):
             return answer
         if form == "boxed" and box_starts(text):
             return None  # a box that is empty or never closes is a failed answer, not an invitation to look elsewhere

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ded_ray.recipe import Curate, Diversity, Questions
+from ded_ray.recipe import Curate, Diversity, Questions, Student
 from ded_ray.records import Group, Problem, Rollout, schema_of, to_table
 
 TRACES, VOCABULARY = 8, 150_000
@@ -106,7 +106,7 @@ def whole(num_prompts: int) -> dict[str, float]:
         problems.clear()
         before, started = peak_mb(), time.perf_counter()
         with peak_memory() as memory:
-            curated = curate(ray.data.read_parquet(str(folder / "groups")), Curate(), "tiny/student", 0)
+            curated = curate(ray.data.read_parquet(str(folder / "groups")), Curate(), Student(model="tiny/student"), 0)
             curated.write_parquet(str(folder / "curated"))
         seconds = time.perf_counter() - started
         size = sum(batch.nbytes for batch in pads.dataset(folder / "groups", format="parquet").to_batches())

@@ -1,6 +1,8 @@
+# ruff: noqa: RUF001 (signs that look like others are what is tested)
 """Which questions are asked: duplicates, near duplicates, and what a benchmark gives away."""
 
 import json
+import time
 from collections import Counter
 
 import pytest
@@ -24,22 +26,131 @@ def reasons(asked, benchmark, **config):
     return [problem.dropped_because for problem in chosen], hits
 
 
-@pytest.mark.parametrize(
-    ("text", "same"),
-    [
-        ("What is\n  X + 1?", "what is x+1"),
-        (r"Compute $\dfrac{1}{2} - 3$.", r"compute \frac12-3"),
-        (r"Let \(a \le b\), then?", r"Let $a \le b$ then"),
-        ("“Quoted”", "“quoted”"),
-    ],
-)
-def test_what_is_not_compared(text, same):
-    assert words(text) == words(same)
+SAME = [
+    ("What is\n  X + 1?", "what is x+1"),
+    (r"Compute $\dfrac{1}{2} - 3$.", r"compute \frac12-3"),
+    (r"Let \(a \le b\), then?", r"Let $a \le b$ then"),
+    ("“Quoted”", "'quoted'"),
+    ("«Quoted»", '"quoted"'),
+    ("Don’t stop", "don't stop"),
+    (r"Find $6 \times 9$", "Find 6×9"),
+    (r"Find $6 \cdot 9$", "find 6 · 9"),
+    ("find 6 ⋅ 9", "find 6*9"),
+    ("find 6 x 9", "find 6 × 9"),
+    ("is 12 ÷ 4 = 3", r"is $12 \div 4=3$"),
+    ("add ６ and ９", "add 6 and 9"),
+    ("（６＋９）", "(6 + 9)"),
+    ("a\N{ZERO WIDTH SPACE}pple t\N{SOFT HYPHEN}ree\N{ZERO WIDTH NO-BREAK SPACE}", "apple tree"),
+    ("\N{RIGHT-TO-LEFT MARK}apple\N{LEFT-TO-RIGHT ISOLATE} tree\N{POP DIRECTIONAL ISOLATE}", "apple tree"),
+    ("wo\N{WORD JOINER}rd\N{VARIATION SELECTOR-16}", "word"),
+    ("an\N{NO-BREAK SPACE}apple\N{NARROW NO-BREAK SPACE}tree\N{IDEOGRAPHIC SPACE}here", "an apple tree here"),
+    ("an apple&nbsp;tree &lt; 3", "an apple tree<3"),
+    ("Figure~3", "figure 3"),
+    ("ﬁve oﬃces", "five offices"),
+    ("𝑥 + 𝟐", "x+2"),
+    ("well\N{NON-BREAKING HYPHEN}known", "well-known"),
+    ("one — two", "one -- two"),
+    ("5 – 3", r"$5 - 3$"),
+    ("wait…", "wait..."),
+    (r"\frac{3}{4}", "¾"),
+    (r"\tfrac34", "3/4"),
+    (r"2\frac{1}{2}", "2½"),
+    (r"\frac{x+1}{2}", "(x + 1)/2"),
+    (r"\frac{\sqrt{2}}{3}", "√2/3"),
+    (r"\frac{\frac{a}{b}}{c}", "(a/b)/c"),
+    (r"x^{2}", "x²"),
+    (r"x^{10}", "x¹⁰"),
+    (r"x^{-1}", "x⁻¹"),
+    (r"x_{1} + x_2", "x₁+x₂"),
+    (r"\left( x + 1 \right)", "(x+1)"),
+    (r"\left[0, 1\right)", "[0,1)"),
+    (r"$(3, 4)$", "(3,4)"),
+    (r"\sqrt{x+1}", "√(x+1)"),
+    (r"90^\circ", "90°"),
+    (r"90^{\circ}", "90 °".replace(" ", "")),
+    (r"\alpha + \beta", "α + β"),
+    (r"\pi r^2", "π r²"),
+    (r"2 \pi r", "2πr"),
+    (r"x \leq 5", "x <= 5"),
+    (r"x \ge 5", "x ≥ 5"),
+    (r"x \neq y", "x≠y"),
+    (r"5\,\text{cm}", "5 cm"),
+    (r"5 \mathrm{~cm}", "5cm"),
+    (r"\text{Two words} here", "two words here"),
+    (r"\mathbf{v}", "v"),
+    (r"10\,000", "10,000"),
+    ("10{,}000", "10000"),
+    (r"20\%", "20%"),
+    (r"It costs \$5", "it costs $5"),
+    (r"\{1, 2\}", r"\lbrace 1,2 \rbrace"),
+    ("**Find** it", "find it"),
+    ("__Find__ it", "find it"),
+    (r"so\[x = 1\]holds", "so $$x=1$$ holds".replace("$$", " ")),
+    (r"x = 1,\; y = 2", "x=1, y=2"),
+    ("0.5", ".5"),
+]
+
+DIFFERENT = [
+    ("7+5*3", "7*5+3"), ("x-1", "x1"), ("x-1", "x+1"), ("2^3", "23"), ("2³", "23"), ("2³", "2*3"), ("2^3", "2*3"),
+    ("x₁", "x1"),
+    ("x_1", "x^1"), (r"\frac{1}{12}", r"\frac{11}{2}"), (r"\frac{x+1}{2}", r"x+\frac{1}{2}"), ("2½", "21/2"),
+    (r"2\frac{1}{2}", r"\frac{21}{2}"), (r"\frac{2}{3}x", r"\frac{2}{3x}"), (r"\frac{a}{b}c", r"\frac{a}{bc}"),
+    (r"2^{3}4", r"2^{34}"), (r"x^{n+1}", r"x^n+1"), (r"x^{2n}", r"x^2n"), (r"\sqrt{x+1}", r"\sqrt{x}+1"),
+    (r"\sqrt{23}", r"\sqrt{2}3"),
+    ("(1,2]", "[1,2)"), ("(0, 1)", "[0, 1]"), (".5", "5"), ("0.5", "5"), ("1.5", "15"), ("$5!$", "$5$"), ("5%", "5"),
+    ("-5", "5"),
+    ("u × v", "u · v"), (r"\mathbf{u} \times \mathbf{v}", r"\mathbf{u} \cdot \mathbf{v}"), (r"x \le 5", r"x < 5"),
+    (r"x \le 5", r"x \ge 5"), ("x = 5", "x ≠ 5"), (r"a \cup b", r"a \cap b"), (r"\alpha", r"\beta"), ("x--1", "x-1"),
+    ("5--3", "5-3"),
+    ("1,000", "1.000"), ("(1,200)", "1200"), ("1, 2", "12"), (r"\{1,2\}", "(1,2)"), ("2**3", "2*3"), ("2*3", "23"),
+    ("7 8", "7*8"),
+    ("7/8", "7*8"), ("7 × 8", "7 + 8"), ("a|b", "ab"), ("f(x)", "fx"), ("90°", "90"), ("x'", "y'"), ("3x", "3*x"),
+    ("log_2 8", "log 28"),
+    (r"\sin x", r"\cos x"), (r"\sum x", r"\prod x"), ("a<b", "a>b"), ("1/2", "1-2"), ("1:2", "12"), ("½", "¼"),
+]  # fmt: skip
 
 
-def test_formulas_that_differ_stay_different():
-    assert words("7+5*3") != words("7*5+3")
-    assert words("x-1") != words("x1")
+@pytest.mark.parametrize(("text", "same"), SAME)
+def test_the_same_in_other_signs_is_the_same(text, same):
+    assert words(text) == words(same) != ()
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_formulas_that_differ_stay_different(one, other):
+    assert words(one) != words(other)
+    assert words(f"What is ${one}$?") != words(f"What is ${other}$?")
+
+
+def test_a_question_in_other_signs_is_dropped():
+    asked = r"What is the value of $\frac{3}{4} \times 12 - x^{2}$ when “$x$” is $-2$?"
+    signs = (
+        "What is the value of ¾\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}１２ \N{MINUS SIGN} x² when «x» "
+        "is \N{MINUS SIGN}2\N{ZERO WIDTH SPACE}?"
+    )
+    assert reasons([signs], [asked])[0] == ["in_benchmark"]
+    assert reasons([asked, signs], [])[0] == [None, "duplicate_prompt"]
+    assert reasons([f"Think. {signs} Answer with one number."], [asked])[0] == ["near_benchmark"]
+    assert reasons([asked.replace("12", "13")], [asked])[0] == [None]
+
+
+def test_words_are_found_in_time_that_grows_with_the_text():
+    started = time.perf_counter()
+    for junk in ("{", "}", "{a}", "\\frac{", "\\frac{1}{2}", "\\text{", "1,000,", "!", "! ", "*", "-", "\u200b", "²",
+                 "( ", "$ ", "&",
+                 "\\", "^", "x^{", "½", "😀", "\ufdfa", "α ", "1 x ", ". "):  # fmt: skip
+        words(junk * (300_000 // len(junk)))
+    words("{" * 9 + "x" * 300_000)
+    assert time.perf_counter() - started < 30
+
+
+def test_the_case_of_a_public_report_keeps_only_its_clean_question():
+    def read(name):
+        return [json.loads(line) for line in shared(f"../cases/{name}").read_text().splitlines()]
+
+    benchmark = [row["prompt"] for row in read("f29_decontamination_bench.jsonl")]
+    rows = read("f29_decontamination_problems.jsonl")
+    found, _ = reasons([row["prompt"] for row in rows], benchmark)
+    assert [row["problem_id"] for row, reason in zip(rows, found, strict=True) if reason is None] == ["clean"]
 
 
 @pytest.mark.parametrize(("case", "reason"), duplicates.CASES)

@@ -1,72 +1,72 @@
-import time
+"""One rendering for pass rate, training, serving and export: the prompt is the same, token by token."""
+
+import json
+import shutil
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
-from ded_ray.models.chat import final_part, think_is_paired, thought_has_ended
+from ded_ray.errors import BadInput
+from ded_ray.generate.engines.transformers import TransformersModel
+from ded_ray.generate.preflight import check_model
+from ded_ray.models.chat import ChatTokenizer
+from ded_ray.models.load import model_path
+from ded_ray.models.template import template_with
+from ded_ray.recipe import Chat, Student
 
-ANALYSIS, FINAL = "<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"
-
-
-@pytest.mark.parametrize(
-    ("completion", "final", "paired"),
-    [
-        ("no tags", "no tags", True),
-        ("<think>a</think>b", "b", True),
-        ("a</think>b", "b", True),
-        ("<THINK>a</Think>b", "b", True),
-        ("<thinking>a</thinking>b", "b", True),
-        ("<thinking>a", "", False),
-        ("<reasoning>a", "", False),
-        ("<thought>a", "", False),
-        ("<seed:think>a</seed:think>b", "b", True),
-        ("[THINK]a[/THINK]b", "b", True),
-        ("[THINK]a", "", False),
-        ("◁think▷a◁/think▷b", "b", True),
-        ("◁think▷a", "", False),
-        ("<|begin_of_thought|>a<|end_of_thought|>\n\n<|begin_of_solution|>b", "b", True),
-        ("<|begin_of_thought|>a<|begin_of_solution|>b", "b", True),
-        ("<|begin_of_thought|>a", "", False),
-        (f"{ANALYSIS}a<|end|>{FINAL}b<|return|>", "b<|return|>", True),
-        (f"{ANALYSIS}a<|end|>", "", True),
-        (f"{ANALYSIS}a", "", False),
-        (f"{ANALYSIS}a<|end|><|start|>assistant<|channel|>commentary to=f<|message|>b", "", False),
-        ("<|channel|>final <|constrain|>json<|message|>b", "b", True),
-        ("<|channel|>", "", False),
-        ("analysisWe need itassistantfinalb", "b", True),
-        ("analysisWe need it", "", False),
-        ("analysis of the problem: b", "analysis of the problem: b", True),
-        ("b<|end|>", "b<|end|>", True),  # how Phi ends its turn
-        ("if a<b and c>d, then [1, 2]", "if a<b and c>d, then [1, 2]", True),
-        ("<think>is <thinking> a tag?</think>b", "b", True),
-        ("<think>a<reasoning>b</reasoning>c", "", False),
-        ("<think>a</think>b<think>c", "", False),
-        ("<think>a</think>b<thinking>c</thinking>d", "d", False),
-    ],
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% if not think %}<think></think>{% endif %}{{ words | join(' ') }}{% endif %}"
 )
-def test_what_follows_the_thought(completion, final, paired):
-    assert (final_part(completion), think_is_paired(completion)) == (final, paired)
+CHATS = [
+    Chat(),
+    Chat(system='Say "so",\nthen \\boxed{it}: {{ é }}.'),
+    Chat(template=TEMPLATE, template_arguments={"think": False, "words": ["a", "b"]}),
+    Chat(template=TEMPLATE, template_arguments={"think": True, "words": []}, system="Short."),
+]
 
 
-def test_tags_of_ones_own():
-    tags = (("Thought:", "Answer:"), ("<scratch>", "</scratch>"))
-    assert final_part("thought: 4\nAnswer: 5", tags) == " 5"
-    assert final_part("Thought: 4", tags) == ""
-    assert final_part("<scratch>4</scratch>5", tags) == "5"
-    assert final_part("<think>4</think>5", tags) == "5"
-    assert thought_has_ended("4</scratch>5", tags)
-    assert not thought_has_ended("4</scratch>5")
+@pytest.fixture
+def base(tmp_path):
+    """A base model, as GPT-2 and Pythia come: no chat template."""
+    folder = shutil.copytree(model_path("tiny/student"), tmp_path / "base")
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return str(folder)
 
 
-@given(st.text("<think>/[]|channel◁▷ a\n", max_size=60))
-def test_the_final_part_is_always_an_end_of_the_completion(completion):
-    assert completion.endswith(final_part(completion))
-    assert think_is_paired(completion) or thought_has_ended(completion) or final_part(completion) == ""
+@pytest.mark.parametrize("chat", CHATS)
+def test_the_trained_prompt_is_the_served_and_the_exported_one(tmp_path, chat):
+    trained = ChatTokenizer("tiny/student", chat)
+    ids = trained.prompt_ids("Reverse: 12")
+    user = [{"role": "user", "content": "Reverse: 12"}]
+    served = TransformersModel("tiny/student", chat=chat)
+    assert served.num_prompt_tokens(chat.with_system(user)) == len(ids)
+    assert served._chat.encode(served._chat.render(chat.with_system(user))) == ids
+    trained.export(str(tmp_path))
+    exported = AutoTokenizer.from_pretrained(tmp_path)
+    assert exported.apply_chat_template(user, add_generation_prompt=True, return_dict=False) == ids, "rendered by anyone"
+    assert ChatTokenizer(str(tmp_path)).prompt_ids("Reverse: 12") == ids
+    assert ChatTokenizer(str(tmp_path), chat).prompt_ids("Reverse: 12") == ids, "or with the recipe's chat again"
 
 
-def test_megabytes_of_junk_take_no_time():
-    started = time.monotonic()
-    for junk in ("<", "[", "<think>", "</think>", "<|channel|>       ", "<|end|>", "analysis", "◁think", "<a"):
-        final_part(junk * (1_000_000 // len(junk)))
-    assert time.monotonic() - started < 20
+def test_a_client_may_bring_a_system_message_of_its_own(tmp_path):
+    chat = Chat(system="Short.", template=TEMPLATE, template_arguments={"think": True, "words": []})
+    own = [{"role": "system", "content": "Long."}, {"role": "user", "content": "q"}]
+    assert chat.with_system(own) == own
+    ChatTokenizer("tiny/student", chat).export(str(tmp_path))
+    assert "Short." not in AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(own, tokenize=False)
+
+
+def test_a_base_model_is_asked_with_the_template_of_the_recipe_and_not_without(base):
+    with pytest.raises(BadInput, match=r"student\.chat: .* cannot be asked .*; set a template that fits"):
+        check_model(Student(model=base), "student")
+    chat, _ = check_model(Student(model=base, chat=Chat(template=TEMPLATE)), "student")
+    assert chat.render_prompt("q") == "<user>q\n<assistant><think></think>"
+
+
+def test_arguments_are_built_in_as_jinja_writes_them():
+    built = template_with("T", system=None, arguments={"a": None, "b": [True, {"c": 1.5}], "d": "x'\"y"})
+    assert built == '{%- set a = none %}{%- set b = [true, {"c": 1.5}] %}{%- set d = "x\'\\"y" %}T'

@@ -1,7 +1,9 @@
 """Teachers through generate, verify and curate, with the scripted engine: what the ledger and the folders say."""
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,10 +11,15 @@ import yaml
 from ded_ray import pipeline
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.parts import read_records
+from ded_ray.recipe import Curate
 from ded_ray.recipe.load import load_recipe
-from ded_ray.records import Group
+from ded_ray.records import Group, Problem
 from ded_ray.run import Run
+from ded_ray.stages.answers import REMEDIES
 from ded_ray.stages.inputs import read_inputs
+from ded_ray.stages.problems import write_problems
+
+CURATE = Path(__file__).parents[2] / "ded_ray" / "curate"
 
 SCRIPTED = {"kind": "scripted", "batch_size": 4}
 RECIPE = {
@@ -139,3 +146,44 @@ def test_a_run_of_which_every_prompt_is_in_quarantine_says_so(ray_cluster, tmp_p
     for _ in range(2):
         with pytest.raises(Stopped, match="teacher: every prompt is in quarantine"):
             curated(tmp_path, recipe)
+
+
+SORT = {"kind": "tiny", "family": "sort", "num_problems": 3, "difficulty": [3, 5], "seed": 1}
+
+
+def test_no_problem_left_names_the_reasons_and_what_to_do_about_the_most_frequent(tmp_path):
+    benchmarks = [{"name": "held", "domain": "in", "problems": SORT}]
+    recipe = RECIPE | {"problems": SORT, "student": {"model": "tiny/student"}, "evaluate": {"benchmarks": benchmarks}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    loaded = load_recipe(tmp_path / "recipe.yaml")
+    inputs = read_inputs(loaded)
+    run = Run.create(tmp_path / "run", loaded)
+    with pytest.raises(BadInput, match=r"^student: no problem is left to answer \(3 in_benchmark\); add problems that no "
+                                       r"benchmark asks, or take another benchmark \(evaluate.benchmarks\)$"):  # fmt: skip
+        pipeline.ask_student(run, inputs, pipeline.choose_problems(run, inputs))
+
+
+def test_what_was_dropped_before_the_student_was_asked_counts_among_the_reasons(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    run = Run.create(tmp_path / "run", load_recipe(tmp_path / "recipe.yaml"))
+    rows = {"problems": [None, None, "duplicate_prompt", "near_duplicate", None],
+            "questions": ["student_pass_rate", "student_pass_rate", "student_pass_rate_too_low"]}  # fmt: skip
+    for name, reasons in rows.items():
+        problems = [
+            Problem(problem_id=f"p{i}", prompt="?", answer="", dropped_because=reason) for i, reason in enumerate(reasons)
+        ]
+        write_problems(run.stage(name, []), problems)
+    inputs = read_inputs(run.recipe)
+    with pytest.raises(BadInput, match=r"teacher: no problem is left to answer \(2 student_pass_rate, 1 .*raise "
+                                       r"curate.compress.max_student_pass_rate"):  # fmt: skip
+        pipeline.ask_teachers(run, inputs, run.finished_stage("questions"), run.recipe.teachers.candidates)
+
+
+def test_every_reason_to_drop_a_problem_has_a_remedy_that_names_a_knob_of_the_recipe():
+    code = "".join((CURATE / name).read_text() for name in ("contamination.py", "duplicates.py", "compress.py"))
+    reasons = set(re.findall(r'"((?:in|near)_benchmark|duplicate_prompt|near_duplicate|student_pass_rate\w*)"', code))
+    assert reasons == REMEDIES.keys()
+    for knob in re.findall(r"curate\.[a-z_.]+", " ".join(REMEDIES.values())):
+        value = Curate()
+        for name in knob.split(".")[1:]:
+            value = getattr(value, name)

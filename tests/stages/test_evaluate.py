@@ -13,7 +13,7 @@ from ded_ray.evaluate.intervals import Bootstrap
 from ded_ray.evaluate.scores import score
 from ded_ray.files.parts import read_records
 from ded_ray.generate.identity import group_seed
-from ded_ray.recipe import Benchmark, Evaluate, Recipe, Sampling, Student, Teacher, TinyProblems
+from ded_ray.recipe import Benchmark, Chat, Evaluate, Recipe, Sampling, Student, Teacher, TinyProblems
 from ded_ray.records import Group
 from ded_ray.run import Run
 from ded_ray.serve import ray_serve
@@ -74,7 +74,7 @@ def server(monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
         @contextmanager
-        def served(*_):
+        def served(*_, **__):
             yield server.url
 
         monkeypatch.setattr(ray_serve, "served", served)
@@ -100,7 +100,7 @@ def evaluated(folder, checkpoint="token"):
     """{benchmark: groups}, by the stage that a run of this folder has."""
     run = Run.create(folder, RECIPE)
     stage = run.stage("evaluate_student", ["part"])
-    evaluate_model(stage, ServedModel("student", "anything", checkpoint), BENCHMARKS, RECIPE)
+    evaluate_model(stage, ServedModel("student", "anything", checkpoint, Chat()), BENCHMARKS, RECIPE)
     return {name: list(read_records(stage.folder / f"{name}.parquet", Group)) for name in BENCHMARKS}
 
 

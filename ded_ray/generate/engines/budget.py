@@ -53,7 +53,7 @@ class Budget:
 
     @asynccontextmanager
     async def reservation(self, at_most: Cost) -> AsyncIterator[Reservation]:
-        """Set so much aside while the block runs; it adds to `spent` what it did cost. Raises Stopped, see `reserve`."""
+        """Set this much aside while the block runs; its real cost is added to `spent`. Raises Stopped, see `reserve`."""
         reservation = Reservation(Cost(), Cost())
         await self.reserve(reservation, at_most)
         try:
@@ -65,9 +65,9 @@ class Budget:
                 self._changed.notify_all()
 
     async def reserve(self, reservation: Reservation, more: Cost) -> None:
-        """See that `more` can be spent from it, whatever all others turn out to cost; waits for them where need be.
+        """Make sure that `more` can be spent from it, whatever all others turn out to cost; waits for them to be settled.
 
-        Raises Stopped when it cannot even so, or when all others wait as well.
+        Raises Stopped when it still does not fit, or when all others wait as well.
         """
         async with self._changed:
             while not self._fits(reservation.spent + more, reservation):

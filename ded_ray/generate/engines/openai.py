@@ -140,8 +140,8 @@ class Endpoint:
             return await retrying(self._try, request, first, num_choices, reservation)
         except FAILURES as error:
             if may_pass(error) and self._num_answered == answered_before[0]:
-                said = f"{self._config.max_retries} retries included: {self._in_short(error)}"
-                raise Stopped(f"{self._config.base_url} answers nothing, {said}") from error
+                why = f"{self._config.max_retries} retries included: {self._in_short(error)}"
+                raise Stopped(f"{self._config.base_url} answers nothing, {why}") from error
             raise
 
     async def _try(self, request: Request, first: int, num_choices: int, reservation: Reservation) -> ChatCompletion:
@@ -216,12 +216,12 @@ class Endpoint:
 
     def _in_short(self, error: Exception) -> str:
         """One line; some endpoints repeat the key that they refuse."""
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        line = f"{type(error).__name__}: {' '.join(str(error).split())}"
         if error.__cause__ is not None and isinstance(error, openai.APIConnectionError):
-            said += f" ({type(error.__cause__).__name__}: {error.__cause__})"
+            line += f" ({type(error.__cause__).__name__}: {error.__cause__})"
         if self._config.api_key_env:
-            said = said.replace(self._key.get_secret_value(), "$" + self._config.api_key_env)
-        return said[:300]
+            line = line.replace(self._key.get_secret_value(), "$" + self._config.api_key_env)
+        return line[:300]
 
 
 def limiter(per_minute: float | None) -> AsyncLimiter | None:

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ded_ray.generate.engine import Answer, Refusal, Request, as_they_come
@@ -90,7 +91,7 @@ class VllmModel:
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 async for output in self._engine.generate(prompt, sampling, uuid.uuid4().hex, lora_request=self._lora):
-                    if odd := {each.finish_reason for each in output.outputs} - {"stop", "length"}:
+                    if odd := {completion.finish_reason for completion in output.outputs} - {"stop", "length"}:
                         return Refusal(f"vLLM ended a completion with {odd}")
                     return [self._rollout(request.seed, completion) for completion in output.outputs]
         except TimeoutError:
@@ -113,7 +114,7 @@ class VllmModel:
         )
 
     async def _leave_when_hung(self) -> None:
-        """vLLM itself waits for ever for a step that does not end."""
+        """vLLM itself never gives up a step that does not end."""
         while True:
             await asyncio.sleep(min(5, self._config.stall_seconds / 4))
             busy = self._engine.output_processor.has_unfinished_requests()
@@ -156,11 +157,28 @@ def prepare_cpu(num_threads: int) -> None:
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
+def computes_bf16(cpuinfo: str) -> bool:
+    """Whether a CPU with this /proc/cpuinfo multiplies in bfloat16; others emulate it, far slower than float32.
+
+    The kernel's names: `avx512_bf16` and `amx_bf16` on x86, `bf16` on ARM.
+    """
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    features = {name for key, _, names in lines if key.strip() in {"flags", "Features"} for name in names.split()}
+    return not features.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def dtype_of(config: VllmEngine, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the engine computes in on this machine: the recipe's dtype, and for `auto` float32 on a CPU without bfloat16."""
+    if config.device != "cpu" or config.dtype != "auto" or config.quantization or not cpuinfo.exists():
+        return config.dtype
+    return "auto" if computes_bf16(cpuinfo.read_text()) else "float32"
+
+
 def engine_arguments(model: str, config: VllmEngine) -> dict[str, Any]:
     """Arguments for vLLM's AsyncEngineArgs; the recipe's `engine_args` have the last word."""
     arguments: dict[str, Any] = {
         "model": model_path(model),
-        "dtype": config.dtype,
+        "dtype": dtype_of(config),
         "quantization": config.quantization,
         "max_model_len": config.max_model_len,
         "max_num_seqs": config.max_num_seqs,

@@ -5,22 +5,20 @@ Math-Verify otherwise turns its failures into False, that is into `wrong`.
 """
 
 import logging
-import re
 
-from math_verify import LatexExtractionConfig, parse, verify
+from math_verify import LatexExtractionConfig, grader, parse, verify
+from sympy import Float, Ne
 
 from ded_ray.verify.child import serve
-from ded_ray.verify.math.forms import (
-    are_far_apart,
-    as_interval,
-    based_number,
-    is_inequality,
-    plainer,
-    without_modulus,
-    without_unit,
-)
+from ded_ray.verify.math.forms import as_tuple, based_number, plainer, times_of_day, without_modulus, without_spaces
+from ded_ray.verify.math.relations import as_set
+from ded_ray.verify.math.units import without_unit
+from ded_ray.verify.math.values import numerically_equal, same_value
 
 _BOXED = [LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False)]
+
+grader.sympy_numeric_eq = numerically_equal
+grader.INVERSE_RELATIONS[Ne] = Ne
 
 
 def equal(question: dict[str, str]) -> bool | None:
@@ -29,22 +27,34 @@ def equal(question: dict[str, str]) -> bool | None:
     numerals = based_number(wanted), based_number(found)
     if None not in numerals:
         return numerals[0] == numerals[1]  # Math-Verify reads 1011_2 as 1011
-    if are_far_apart(found, wanted):
-        return False
+    (wanted_times, half), (found_times, other_half) = times_of_day(wanted), times_of_day(found)
+    if wanted_times and found_times and (half or other_half):
+        return bool(wanted_times & found_times)
+    plain_wanted, plain_found = plainer(wanted), plainer(found)
+    if ("\\ldots" in plain_wanted) != ("\\ldots" in plain_found):
+        return False  # Math-Verify reads {1, 2, ...} as {1, 2}
+    sets = as_set(plain_wanted), as_set(plain_found)
+    if sets[0] and sets[1]:  # it reads "and" and "or" as commas
+        return sets[0][1] == sets[1][1] and _compare(sets[0][0], sets[1][0])
+    tuples = as_tuple(plain_wanted), as_tuple(plain_found)
+    if (tuples[0] and plain_found.startswith("(")) or (tuples[1] and plain_wanted.startswith("(")):
+        return _compare(tuples[0] or plain_wanted, tuples[1] or plain_found)
     as_they_are = _compare(wanted, found)
     if as_they_are:
         return True
-    plain_wanted, plain_found = plainer(wanted), plainer(found)
-    if is_inequality(plain_wanted) != is_inequality(plain_found):
-        plain_wanted, plain_found = as_interval(plain_wanted), as_interval(plain_found)
-    if not re.search("[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", plain_wanted)):
-        plain_found = without_unit(plain_found)
-    if without_modulus(plain_wanted) == plain_wanted or without_modulus(plain_found) == plain_found:
-        plain_wanted, plain_found = without_modulus(plain_wanted), without_modulus(plain_found)
-    if (plain_wanted, plain_found) == (wanted, found):
-        return as_they_are
-    in_plain_form = True if plain_wanted == plain_found != "" else _compare(plain_wanted, plain_found)
+    alike = _alike(sets[0][0] if sets[0] else plain_wanted, sets[1][0] if sets[1] else plain_found)
+    if without_spaces(alike[0]) == without_spaces(alike[1]) != "":
+        return True
+    in_plain_form = None if alike == (wanted, found) else _compare(*alike)
     return as_they_are if in_plain_form is None else in_plain_form
+
+
+def _alike(wanted: str, found: str) -> tuple[str, str]:
+    """Two plain answers without what only one of them names: a unit, a modulus."""
+    wanted, found = without_unit(wanted, other=found), without_unit(found, other=wanted)
+    if without_modulus(wanted) == wanted or without_modulus(found) == found:
+        wanted, found = without_modulus(wanted), without_modulus(found)
+    return wanted, found
 
 
 def _compare(wanted: str, found: str) -> bool | None:
@@ -52,7 +62,11 @@ def _compare(wanted: str, found: str) -> bool | None:
     if not references:
         return None
     answers = _parse(found)
-    return bool(answers) and verify(references, answers, timeout_seconds=None, raise_on_error=True)
+    if not answers:
+        return False
+    if verify(references, answers, timeout_seconds=None, raise_on_error=True):
+        return True
+    return not (references[0].has(Float) or answers[0].has(Float)) and same_value(references[0], answers[0]) is True
 
 
 def _parse(answer: str) -> list:

@@ -8,8 +8,12 @@ import re
 from fractions import Fraction
 
 from ded_ray.recipe import Verify
+from ded_ray.records import Status
 from ded_ray.verify.child import Child, ChildCrashed, ChildTimedOut
 from ded_ray.verify.extract import extract_answer
+from ded_ray.verify.math.references import is_verifiable_reference
+from ded_ray.verify.math.words import as_mathematics, compare_words
+from ded_ray.verify.signs import readable
 from ded_ray.verify.verdict import Verdict
 
 _INTEGER = re.compile(r"[+-]?(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4})", re.ASCII)
@@ -56,19 +60,28 @@ class MathVerifier:
 
     def verify(self, completion: str, answer: str, choices: list[str]) -> Verdict:
         extracted = extract_answer(completion, self._forms)
+        if not is_verifiable_reference(answer):
+            return Verdict("unverifiable", extracted)
         if extracted is None:
             return Verdict("no_answer")
-        equal = fast_verdict(extracted, answer)
+        return Verdict(self._status(extracted, readable(answer)), extracted)
+
+    def _status(self, found: str, wanted: str) -> Status:
+        found_sign, wanted_sign = as_mathematics(found), as_mathematics(wanted)
+        status = compare_words(found_sign, wanted_sign)
+        if status is not None:
+            return status
+        equal = fast_verdict(found_sign, wanted_sign)
         if equal is None:
             try:
-                equal = self._child.ask({"extracted": extracted, "answer": answer}, self._timeout)
+                equal = self._child.ask({"extracted": found, "answer": wanted}, self._timeout)
             except ChildTimedOut:
-                return Verdict("timed_out", extracted)
+                return "timed_out"
             except ChildCrashed:
-                return Verdict("crashed", extracted)
+                return "crashed"
         if equal is None:
-            return Verdict("unverifiable", extracted)
-        return Verdict("correct" if equal else "wrong", extracted)
+            return "unverifiable"
+        return "correct" if equal else "wrong"
 
     def close(self) -> None:
         self._child.stop()

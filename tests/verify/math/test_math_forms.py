@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from ded_ray.recipe import Verify
-from ded_ray.verify.math.forms import as_interval, based_number, plainer
+from ded_ray.verify.math.forms import based_number, plainer
 from ded_ray.verify.math.verifier import MathVerifier
 
 # fmt: off
@@ -342,9 +342,6 @@ def test_what_is_plain_stays_as_it_is(found):
 
 
 def test_pieces():
-    assert as_interval(r"1 \le x < 2") == "[1, 2)"
-    assert as_interval("1 > x > 2") == "1 > x > 2"
-    assert as_interval(r"x \geq 5") == r"[5, \infty)"
     assert based_number("1F_{16}") == 31
     assert based_number("12_2") is None
     assert based_number("12") is None
