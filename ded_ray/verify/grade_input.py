@@ -116,9 +116,9 @@ def checked_parts(given: GradeInput, folder: Path) -> int:
     """Write the rows into `folder` as parts of at most ROWS_PER_PART rows, every one checked; returns how many rows.
 
     A row with several samples becomes as many rows, told apart by the column `sample`. Columns keep their Arrow types
-    where they have some (Parquet), but for prompt, answer and completion, which are texts. Of JSON all parts get one
-    schema, found in a first pass: a column that appears late is there from the start, and one whose values are of no
-    common type is carried as JSON text. Raises BadInput with the file, the row and the remedy.
+    where they have some (Parquet), but for prompt, answer, completion and finish_reason, which are texts, and the label.
+    Of JSON all parts get one schema, found in a first pass: a column that appears late is there from the start, and one
+    whose values are of no common type is carried as JSON text. Raises BadInput with the file, the row and the remedy.
     """
     several, taken = False, False
     for where, row in read_rows(given.path, given.columns):
@@ -146,8 +146,7 @@ def _with_samples(table: pa.Table, samples: list[list[Sample]], given: GradeInpu
         places = [place for place, each in enumerate(samples) for _ in each]
         table = table.take(pa.array(places, pa.int64()))
     types = {**dict.fromkeys(REPLACED, pa.string()), **{n: kind for n, kind in PER_SAMPLE.items() if n in flat[0]}}
-    own = table[given.label].to_pylist() if given.label in table.column_names else [None]
-    if given.label and (several or any(as_label(value) is None for value in own)):
+    if given.label:
         types[given.label] = pa.bool_()
     if given.config.column("choices") != "choices" and given.config.verifier == "choice":
         types["choices"] = pa.list_(pa.string())
@@ -173,6 +172,7 @@ def _arrow_batches(given: GradeInput) -> Carried:
     files = data_files(given.path)
     schema = _common_schema(files, given)
     outer = {name for column in given.columns for name in (column, column.partition(".")[0])}
+    missing = dict.fromkeys(outer.intersection(schema.names))
     for file in files:
         number = 0
         for batch in filter(len, read_batches(file)):
@@ -180,7 +180,8 @@ def _arrow_batches(given: GradeInput) -> Carried:
                 table = pa.Table.from_batches([batch])
                 rows = table.select([name for name in table.column_names if name in outer]).to_pylist()
                 table = _in_schema(table, schema)
-            yield [(f"{file}, row {number + i}", row) for i, row in enumerate(rows, start=1)], table
+            # A column that some file has is there in all of them.
+            yield [(f"{file}, row {number + i}", missing | row) for i, row in enumerate(rows, start=1)], table
             number += len(rows)
 
 

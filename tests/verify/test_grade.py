@@ -170,6 +170,9 @@ def test_every_sample_of_a_row_gets_its_verdict(tmp_path):
         graded([rows[0] | {"finish_reason": ["stop"]}], tmp_path)
     with pytest.raises(BadInput, match="rows with several completions get a column `sample`"):
         graded([rows[0] | {"sample": 1}], tmp_path)
+    found, summary = graded([rows[1] | {"ok": [True]}, rows[1], rows[1] | {"ok": "0"}], tmp_path, label="ok")
+    assert summary.labels == {("correct", True): 2, ("correct", False): 1}
+    assert [row["ok"] for row in found] == [True, True, False]
     found, _ = graded([rows[1] | {"completion": ["\\boxed{3}"], "sample": 7}], tmp_path)
     assert found[0]["sample"] == 7
 
@@ -222,6 +225,10 @@ def test_shards_that_differ_are_graded_together(tmp_path):
     grade_file(str(shards / "*.parquet"), tmp_path / "out.parquet", Grade())
     found = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [(row["status"], row["n"], row["more"]) for row in found] == [("correct", 1, None), ("correct", 0.5, "x")]
+    pq.write_table(pa.Table.from_pylist([row | {"answer": "2", "finish_reason": ["stop"]}]), shards / "a-2.parquet")
+    grade_file(shards, tmp_path / "out.parquet", Grade())
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["status"] for row in found] == ["unverifiable", "unverifiable", "correct"]
     pq.write_table(pa.Table.from_pylist([row | {"answer": "2", "n": "x"}]), shards / "a-2.parquet")
     with pytest.raises(BadInput, match="its files have columns of different types"):
         grade_file(shards, tmp_path / "out.parquet", Grade())

@@ -6,7 +6,7 @@ from ded_ray.generate.engine import Request
 from ded_ray.generate.engines.scripted import ScriptedModel
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.generate.identity import group_seed
-from ded_ray.models.load import TINY_MODELS_FOLDER, model_path
+from ded_ray.models.load import model_path
 from ded_ray.recipe import Sampling, ScriptedEngine
 from ded_ray.tiny.problems import make_problems
 
@@ -24,7 +24,7 @@ def careful():
     return TransformersModel("tiny/careful")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in TINY_MODELS_FOLDER.iterdir()))
+@pytest.mark.parametrize("name", ["student", "careful", "terse", "rambling"])
 def test_every_shipped_model_answers(name):
     [(_, rollouts)] = TransformersModel(f"tiny/{name}").generate(requests(["Reverse: 4821"], temperature=0.01))
     assert [r.completion for r in rollouts] == ["\\boxed{1284}"] * 3
