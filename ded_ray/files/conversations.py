@@ -7,8 +7,8 @@
         ["so 2", "so 3"], or a list of conversations                              -> several samples
         None, NaN, []                                                             -> [None]
 
-Of a conversation the last turn counts, and it must be the assistant's. Its thought, where it stands apart, is put into
-<think> tags in front, as the engines do.
+Of a conversation the assistant's last turn counts, whatever others say after it. Its thought, if it stands apart, is put
+into <think> tags in front, as the engines do.
 """
 
 import re
@@ -58,9 +58,11 @@ def _completion(value: Any, where: str, name: str) -> str | None:
         return _joined(value, where, name)
     messages = _messages(value, where, name)
     speakers = [_speaker(message, where, name) for message in messages]
-    if speakers[-1] not in ASSISTANT:
-        _refuse(where, name, f"ends with the turn of {speakers[-1]!r:.30}, not with the assistant's",
-                "end it there, or remove the row")  # fmt: skip
+    if not ASSISTANT.intersection(speakers):
+        _refuse(where, name, f"holds no turn of the assistant's, only of {speakers[-1]!r:.30}", "add it, or remove the row")
+    while speakers[-1] not in ASSISTANT:  # what a user or a tool said afterwards is no part of it
+        speakers.pop()
+        messages.pop()
     if len(speakers) > 1 and speakers[-2] in ASSISTANT:
         _refuse(where, name, "ends with two turns of the assistant",
                 "join them; or make several samples a list of conversations, [[...], [...]]")  # fmt: skip

@@ -150,7 +150,7 @@ def test_a_conversation_is_its_last_turn(tmp_path):
     assert [row["status"] for row in found] == ["no_answer", "correct", "correct", "correct", "no_answer"]
     assert [row["completion"] for row in found][:2] == ["I cannot.", "so\n#### 7\n"]
     assert found[0]["prompt"] == "try \\boxed{7}"
-    with pytest.raises(BadInput, match="row 2: `completion` ends with the turn of 'user'"):
+    with pytest.raises(BadInput, match="row 2: `completion` holds no turn of the assistant's"):
         graded([rows[0], rows[0] | {"completion": [user]}], tmp_path)
 
 

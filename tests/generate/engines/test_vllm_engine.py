@@ -83,7 +83,11 @@ def answered(folder, problems, faults):
 
 @pytest.mark.parametrize(
     "faults",
-    [pytest.param([hang_engine, kill_actor], id="hang"), pytest.param([kill_engine], id="die", marks=pytest.mark.slow)],
+    [
+        pytest.param([], id="undisturbed"),
+        pytest.param([hang_engine, kill_actor], id="hang", marks=pytest.mark.slow),
+        pytest.param([kill_engine], id="die", marks=pytest.mark.slow),
+    ],
 )
 def test_engines_that_hang_or_die_are_replaced_and_leave_nothing_behind(ray_cluster, tmp_path, faults):
     too_long = Problem(problem_id="too long", prompt="+" * 2 * CONTEXT, answer="1")
