@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 PROJECT = Path(__file__).parent.parent
@@ -14,6 +15,10 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 DED_RAY = [sys.executable, "-m", "ded_ray.cli"]
 
 os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"
+# A busy machine makes an example slow, not wrong.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
+
 os.environ["RAY_AUTH_MODE"] = "disabled"  # a job submitted by a test must find the session's cluster open
 
 
