@@ -10,6 +10,7 @@ import pytest
 
 from ded_ray.curate.quality import RULES
 from ded_ray.errors import BadInput
+from ded_ray.evaluate.intervals import Bootstrap
 from ded_ray.evaluate.scores import score
 from ded_ray.files.parts import write_part
 from ded_ray.recipe.load import load_recipe
@@ -51,7 +52,8 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
 
 def test_nothing_checked_is_said_and_not_drawn(tmp_path):
     run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
-    rows = [score(model, "code", "in", [group("unverifiable")], 10, 0) for model in ("base", "student")]
+    unchecked = score([group("unverifiable")], Bootstrap(10, 0))
+    rows = [{"model": model, "benchmark": "code", "domain": "in", **unchecked} for model in ("base", "student")]
     (run.folder / "scores.json").write_text(json.dumps(rows))
     assert "not one sample could be checked" in write_report(run).read_text()
     show_run(run)

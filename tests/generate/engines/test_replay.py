@@ -57,7 +57,7 @@ def test_replay_reads_conversations_as_grade_does(tmp_path):
         [[user, {"role": "assistant", "content": "d"}]],
     )]  # fmt: skip
     assert [text for text, _ in replay(tmp_path, rows)] == ["a", "b", "c", "d"]
-    for completion in ([user, {"role": "assistant", "content": "a"}, user], user, {"text": "a"}, 4):
+    for completion in ([user, user], user, {"text": "a"}, 4):
         with pytest.raises(BadInput, match="row 1: `completion` "):
             replay(tmp_path, [{"problem_id": "x", "completion": completion}])
 
