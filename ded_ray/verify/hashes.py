@@ -25,14 +25,14 @@ _NUMBERED = re.compile(r"\d+\s*(?:\)|[.:-]\s+\S).*")  # 3. Compute, 2) Add
 _FORMULA = re.compile(r"\$[^$]+\$|\\\(.+\\\)|\\\[.+\\\]|[-+]?\\[a-zA-Z]+\W.*|[a-zA-Z]\w{0,3}\s*=\s*\S.*")
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _HEADING = re.compile(
-    r"(?:(?:sub)?(?:step|case|part|section|question|problem|example|method|option|approach|claim|lemma|interval)s?\b"
+    r"(?:(?:sub)?(?:step|case|part|section|question|problem|example|method|approach|claim|lemma|interval)s?\b"
     r"|(?:remark|note|conclusion|summary|verification|check|explanation|solution|answer|result|final|reasoning|calculation"
     r"|given|thus|therefore|proof|reference|analysis|discussion|introduction)s?\W*$).*",
     re.IGNORECASE,
 )
 _PARAGRAPH = re.compile(r"\s{1,99}[^\s#]")  # what a numbered heading such as `2.` stands above
-MAX_WORDS = 5
-"""Of an answer in words. A longer last line is a sentence."""
+MAX_WORDS = 12
+"""Of an answer in words, `B. the option's text` for one. A longer last line is a sentence."""
 
 
 def hashes(text: str) -> str | None:

@@ -22,7 +22,7 @@ from ded_ray.verify.hashes import hashes
         ("#### 17\n\n#### Discussion\nThis was easy.", "17"), ("#### 17\n#### Step 3: 18\nx", "17"),
         ("#### 16\nNo:\n#### 17", "17"), ("#### \\frac{5}{7}\nBye", "\\frac{5}{7}"), ("#### y = 17\nBye", "y = 17"),
         ("#### $\\frac{5}{7}$\nBye", "$\\frac{5}{7}$"), ("#### Yes", "Yes"),
-        ("#### Yes<|im_end|>\n<|im_start|>user", "Yes"), ("#### Thursday\n\n", "Thursday"), ("#### (C)", "(C)"),
+        ("#### Yes<|im_end|>\n<|im_start|>user", "Yes"), ("#### Thursday\n\n", "Thursday"), ("#### (C)", "(C)"), ("#### Option B", "Option B"),
     ],
 )  # fmt: skip
 def test_what_ends_its_line_is_an_answer(text, answer):
@@ -37,7 +37,7 @@ def test_what_ends_its_line_is_an_answer(text, answer):
         "#### 2 Methods\nThere are two.", "#### Check $y = 17$:\nx", "#### When \\(k = 1\\):\nx",
         "#### \\( |A| \\): the first set\nx", "#### Part 2 Result: 17\nx", "#### Final Answer\nThe sum is 17, as we saw.",
         "#### Thursday\nIt rains.", "##### 17", "### 17", "#### ", "####", "",
-        "#### We have shown in the text above that it is 17",
+        "#### We have shown in the text above that there are just 17 of them",
     ],
 )  # fmt: skip
 def test_headings_are_no_answers(text):
