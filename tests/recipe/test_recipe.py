@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from ded_ray.errors import BadInput
+from ded_ray.recipe import Code, Verify
 from ded_ray.recipe.load import load_recipe
 
 PROJECT = Path(__file__).parent.parent
@@ -87,3 +88,9 @@ def test_what_only_makes_a_run_faster_makes_nothing_again():
     assert before.verify.identity() == after.verify.identity()
     assert before.teachers.candidates[0].engine.identity() == after.teachers.candidates[0].engine.identity()
     assert load_recipe(QUICKSTART, ["train.batch_size=8"]).train.identity() != before.train.identity()
+
+
+def test_a_knob_that_was_added_counts_only_once_it_is_set():
+    assert "tolerance" not in Verify().identity()["code"]
+    assert Verify(code=Code(tolerance=0)).identity() == Verify().identity()
+    assert Verify(code=Code(tolerance=1e-6)).identity()["code"]["tolerance"] == 1e-6
