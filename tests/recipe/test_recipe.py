@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ded_ray.errors import BadInput
-from ded_ray.recipe import Evaluate
+from ded_ray.recipe import Code, Evaluate, Verify
 from ded_ray.recipe.load import load_recipe
 
 PROJECT = Path(__file__).parents[2]
@@ -108,3 +108,9 @@ def test_names_of_the_hub_are_no_paths_of_the_recipes_folder(tmp_path):
     assert load_recipe(tmp_path / "r.yaml").problems[0].path == "someone/set-1.5"
     (tmp_path / "someone" / "set-1.5").mkdir(parents=True)
     assert load_recipe(tmp_path / "r.yaml").problems[0].path == str(tmp_path / "someone" / "set-1.5")
+
+
+def test_a_knob_that_was_added_counts_only_once_it_is_set():
+    assert "tolerance" not in Verify().identity()["code"]
+    assert Verify(code=Code(tolerance=0)).identity() == Verify().identity()
+    assert Verify(code=Code(tolerance=1e-6)).identity()["code"]["tolerance"] == 1e-6

@@ -127,4 +127,4 @@ def test_floods_take_linear_time(flood):
     started = time.process_time()
     extract_program(flood)
     extract_program(flood, "add")
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
