@@ -30,6 +30,9 @@ def write(path, found):
     return str(path)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def run(ray_cluster, tmp_path_factory):
     """GSM8K's questions with four answers each, and MATH-500's with two long ones, curated and mixed by subject."""

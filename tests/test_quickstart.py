@@ -186,6 +186,7 @@ def killed_run(tmp_path_factory, ray_cluster):
     return folder
 
 
+@pytest.mark.slow
 def test_kill_9_anywhere_and_again_finishes_it(killed_run):
     folder = killed_run
     for line in Run.open(folder).ledger():
@@ -197,6 +198,7 @@ def test_kill_9_anywhere_and_again_finishes_it(killed_run):
     assert len(scores(folder)) == 3
 
 
+@pytest.mark.slow
 def test_deleting_a_stage_redoes_it_and_what_depends_on_it_only(killed_run, ray_cluster):
     before = tokens(killed_run)
     shutil.rmtree(killed_run / "curated")
