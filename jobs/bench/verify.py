@@ -14,7 +14,7 @@ from typing import Any
 
 from ded_ray.files.user import read_rows
 from ded_ray.recipe import Verify
-from ded_ray.records import Group, Problem, Rollout, to_table
+from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.extract import extract_answer
 from ded_ray.verify.math.verifier import MathVerifier
 
@@ -81,12 +81,12 @@ def seconds_with(num_actors: int, groups: list[Group]) -> float:
     from ded_ray.verify.worker import VerifyWorker
 
     # In the object store, as the blocks of a plan are.
-    tables = [ray.put(to_table(groups[i : i + 64], Group)) for i in range(0, len(groups), 64)]
+    batches = [ray.put(groups[i : i + 64]) for i in range(0, len(groups), 64)]
     actors = [ray.remote(num_cpus=1)(VerifyWorker).remote(Verify()) for _ in range(num_actors)]
-    warm = to_table(groups_of([{"prompt": "", "answer": "1+x", "completion": "\\boxed{x+1}"}]), Group)
+    warm = groups_of([{"prompt": "", "answer": "1+x", "completion": "\\boxed{x+1}"}])
     ray.get([actor.__call__.remote(warm) for actor in actors])
     started = time.perf_counter()
-    verified = [actors[i % num_actors].__call__.remote(table) for i, table in enumerate(tables)]
+    verified = [actors[i % num_actors].__call__.remote(batch) for i, batch in enumerate(batches)]
     ray.wait(verified, num_returns=len(verified), fetch_local=False)
     seconds = time.perf_counter() - started
     for actor in actors:
