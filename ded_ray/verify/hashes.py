@@ -33,6 +33,8 @@ _HEADING = re.compile(
 _PARAGRAPH = re.compile(r"\s{1,99}[^\s#]")  # what a numbered heading such as `2.` stands above
 MAX_WORDS = 12
 """Of an answer in words, `B. the option's text` for one. A longer last line is a sentence."""
+MAX_WORDS_BELOW = 5
+"""Of one that stands below its `####`, where sentences are more likely."""
 
 
 def hashes(text: str) -> str | None:
@@ -40,10 +42,13 @@ def hashes(text: str) -> str | None:
     for match in reversed(list(_LINE.finditer(text))):
         line = match.group(1).rpartition("####")[2]
         end = len(text) if END_TOKEN.search(line) else match.end()
-        content = _content(line)
+        content, max_words = _content(line), MAX_WORDS
         if not content and (next_line := _NEXT_LINE.match(text, end)):
-            content, end = _content(next_line.group(1)), next_line.end()
-        if content and _is_answer(readable(content), text, end):
+            content, max_words, end = _content(next_line.group(1)), MAX_WORDS_BELOW, next_line.end()
+        plain = readable(content)
+        if not plain or _is_heading(plain):
+            continue
+        if _is_mathematics(plain, text, end) or _is_last(plain, max_words, after=text[end : end + MAX_LINE_CHARS]):
             return content
     return None
 
@@ -55,12 +60,17 @@ def _content(line: str) -> str:
     return unwrapped(content[label.end() :]) if (label := _LABEL.match(content)) else content
 
 
-def _is_answer(content: str, text: str, end: int) -> bool:
-    """Numbers and formulas by themselves; words only where nothing comes after `end`, which is the end of their line."""
-    if content.endswith(":") or content.startswith("#") or _HEADING.fullmatch(content) or _NUMBERED.fullmatch(content):
-        return False
+def _is_heading(content: str) -> bool:
+    return content[-1] == ":" or content[0] == "#" or any(form.fullmatch(content) for form in (_HEADING, _NUMBERED))
+
+
+def _is_mathematics(content: str, text: str, end: int) -> bool:
+    """A number with or without its unit, or a formula, by itself."""
     if _NUMBER.fullmatch(content):
         return not re.fullmatch(r"\d\.", content) or not _PARAGRAPH.match(text, end)
-    if _FORMULA.fullmatch(content) and not _PROSE.search(re.sub(r"\\[a-zA-Z]+\{[^{}]*\}", "", content)):
-        return True
-    return len(content.split()) <= MAX_WORDS and not END_TOKEN.sub("", text[end : end + MAX_LINE_CHARS]).strip()
+    return bool(_FORMULA.fullmatch(content)) and not _PROSE.search(re.sub(r"\\[a-zA-Z]+\{[^{}]*\}", "", content))
+
+
+def _is_last(content: str, max_words: int, after: str) -> bool:
+    """Words are an answer where nothing comes after them."""
+    return len(content.split()) <= max_words and not END_TOKEN.sub("", after).strip()

@@ -22,8 +22,8 @@ from ded_ray.verify.hashes import hashes
         ("#### 17\n\n#### Discussion\nThis was easy.", "17"), ("#### 17\n#### Step 3: 18\nx", "17"),
         ("#### 16\nNo:\n#### 17", "17"), ("#### \\frac{5}{7}\nBye", "\\frac{5}{7}"), ("#### y = 17\nBye", "y = 17"),
         ("#### $\\frac{5}{7}$\nBye", "$\\frac{5}{7}$"), ("#### Yes", "Yes"),
-        ("#### Yes<|im_end|>\n<|im_start|>user", "Yes"), ("#### Thursday\n\n", "Thursday"),
-        ("#### (C)", "(C)"), ("#### Option B", "Option B"),
+        ("#### Yes<|im_end|>\n<|im_start|>user", "Yes"), ("#### Thursday\n\n", "Thursday"), ("#### (C)", "(C)"),
+        ("#### Option B", "Option B"),
     ],
 )  # fmt: skip
 def test_what_ends_its_line_is_an_answer(text, answer):
