@@ -56,9 +56,10 @@ def generate(
     if len(missing):
         monitor.expect.remote(job.generator.model)
     monitor.add.remote(done=num_found, found=num_found)
-    groups, placed = ray.data.from_arrow(to_table([], Group)), list[PlacementGroup]()
+    placed = list[PlacementGroup]()
+    parts = []
     if is_stored.any():
-        groups = _read_stored(job, problems, stored.files_of(wanted[is_stored]))
+        parts.append(_read_stored(job, problems, stored.files_of(wanted[is_stored])))
     if len(missing):
         generated = _generate_missing(job, problems, missing).map_batches(
             GenerateWorker,
@@ -66,7 +67,11 @@ def generate(
             fn_constructor_kwargs={"make_stop_rule": make_stop_rule},
             **_engine_pool(job, placed),
         )
-        groups = groups.union(generated) if is_stored.any() else generated
+        parts.append(generated)
+    if not parts:  # every prompt is in quarantine
+        parts.append(ray.data.from_arrow(to_table([], Group)))
+    first, *others = parts
+    groups = first.union(*others) if others else first
     try:
         with stopped_by(monitor):
             yield groups
