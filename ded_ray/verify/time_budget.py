@@ -1,8 +1,10 @@
 """How long work in another process may take, however busy the machine is.
 
-Time on a CPU counts, and so does time asleep; time in line for a CPU does not. What computes is thus charged its CPU time,
-and what sleeps the wall clock. Linux tells which of the two it is (/proc/PID/task/TID/stat); elsewhere all of the wall
-clock counts. It is looked at once per tick, so a charge is an estimate, good to a tick or so.
+Time on a CPU counts, and so does time asleep; time in line for a CPU does not, nor does an uninterruptible wait: on a busy
+machine a process waits seconds for locks of the kernel that starved ones hold, when it starts, builds its walls and ends.
+What computes is thus charged its CPU time, and what sleeps the wall clock. Linux tells which of the two it is
+(/proc/PID/task/TID/stat); elsewhere all of the wall clock counts. It is looked at once per tick, so a charge is an
+estimate, good to a tick or so.
 """
 
 import os
@@ -14,6 +16,9 @@ from pathlib import Path
 TICK_SECONDS = 0.05
 MAX_THREADS = 64
 """Of a process, so many threads are looked at: model code may start thousands."""
+
+WAITING_FOR_THE_MACHINE = {"R", "D"}
+"""States of proc(5): on a CPU or in line for one; and uninterruptible, which model code cannot bring about for long."""
 
 
 def wall_limit(seconds: float) -> float:
@@ -70,7 +75,7 @@ class TimeBudget:
 
 
 def usage(pid: int) -> tuple[float, bool]:
-    """(CPU seconds of a process and its descendants; whether one of them is on a CPU or in line for one).
+    """(CPU seconds of a process and its descendants; whether one of them waits for the machine, or has it).
 
     Children that were waited for count; nothing does of what is gone or cannot be read.
     """
@@ -79,7 +84,7 @@ def usage(pid: int) -> tuple[float, bool]:
     try:
         ticks = sum(map(int, _stat(process)[11:15]))  # utime, stime, and those of children that were waited for
         for thread in islice((process / "task").iterdir(), MAX_THREADS):
-            is_busy = is_busy or _stat(thread)[0] == "R"
+            is_busy = is_busy or _stat(thread)[0] in WAITING_FOR_THE_MACHINE
             children.update(map(int, (thread / "children").read_text().split()))
     except (OSError, IndexError):
         pass

@@ -1,6 +1,6 @@
 """Every attack of hostile.py, and random ones, against one verifier actor: `python -m jobs.bench.torture [SECONDS]`.
 
-Counted are late verdicts (over the deadline + 1 s, longer on a busy machine; a hang never ends the benchmark), forged
+Counted are late verdicts (over the deadline + 1 s, on a busy machine over the backstop; a hang never ends the benchmark), forged
 ones (`correct` where it cannot be), processes left behind, and attacks after which the actor no longer serves. The
 random part mutates the attacks for SECONDS more (default 60). One JSON object last.
 """
@@ -13,12 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
 from ded_ray.recipe import Code, Verify
 from ded_ray.records import Group, Problem, Rollout
+from ded_ray.verify.time_budget import wall_limit
 from ded_ray.verify.worker import VerifyWorker
 from jobs.bench.hostile import (
     ANSWERS,
@@ -89,9 +89,9 @@ def left_behind(before: set[int]) -> list[str]:
 
 
 def seconds_allowed(deadline_seconds: float) -> float:
-    """Of the wall clock: the deadline and a second, as often as there are processes for each CPU, twice to be sure."""
-    num_running = int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
-    return (deadline_seconds + 1) * max(1.0, 2 * num_running / (os.cpu_count() or 1))
+    """Of the wall clock: the deadline and a second on an idle machine; on a busy one only the backstop is promised."""
+    is_idle = os.getloadavg()[0] < (os.cpu_count() or 1) / 2
+    return deadline_seconds + 1 if is_idle else wall_limit(deadline_seconds)
 
 
 def torture(verifying: VerifyWorker, verifier: str, attacks: Iterable[Attack], deadline_seconds: float) -> Tally:

@@ -32,11 +32,11 @@ def started(code: str) -> subprocess.Popen:
 
 @pytest.fixture
 def make_load():
-    """Keeps one CPU busy with niced loops, and this process and what it starts on that CPU; the others stay free."""
+    """Keeps this process and what it starts on one CPU, and makes that one busy with niced loops; the others stay free."""
     cpus, loops = os.sched_getaffinity(0), []
+    os.sched_setaffinity(0, {min(cpus)})
 
     def make() -> None:
-        os.sched_setaffinity(0, {min(cpus)})
         loops.extend(started(BUSY) for _ in range(LOOPS_PER_CPU))
 
     yield make

@@ -97,7 +97,7 @@ def limit_resources(spec: dict) -> None:
 # Classic BPF: load a word of the call's description, jump if equal / any bit set / at least, return a verdict.
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-EPERM, ENOSYS, CLONE_THREAD = 1, 38, 0x00010000
+EPERM, ENOSYS, CLONE_THREAD, CLONE_VFORK = 1, 38, 0x00010000, 0x00004000
 CALLS = {
     # machine: audit architecture, clone, clone3, prctl, (kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo), and the
     # calls to refuse. Processes: (fork, vfork,) setsid, setpgid, ptrace, process_vm_readv, process_vm_writev, pidfd_open,
@@ -131,9 +131,10 @@ def filter_calls(*, signals: bool) -> None:
     program += [(JUMP_EQUAL, 0, 1, clone3), (RETURN, 0, 0, FAIL | ENOSYS)]  # the C library then uses clone
     for call in refused:
         program += [(JUMP_EQUAL, 0, 1, call), (RETURN, 0, 0, FAIL | EPERM)]
-    program += [
-        (JUMP_EQUAL, 0, 3, clone),
+    program += [  # with CLONE_VFORK its caller would be suspended, which looks like a wait for the machine
+        (JUMP_EQUAL, 0, 4, clone),
         (LOAD, 0, 0, 16),
+        (JUMP_ANY_BIT, 1, 0, CLONE_VFORK),
         (JUMP_ANY_BIT, 1, 0, CLONE_THREAD),
         (RETURN, 0, 0, FAIL | EPERM),
     ]
