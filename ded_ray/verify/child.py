@@ -91,9 +91,10 @@ class Child:
     def stop(self) -> None:
         """Kill the child and all that it started; it can be asked again, and then starts afresh."""
         self._kill_worker()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._forkserver.pid, signal.SIGKILL)
-        self._forkserver.wait()
+        if self._forkserver.returncode is None:  # once it was waited for its id may be another's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._forkserver.pid, signal.SIGKILL)
+            self._forkserver.wait()
         for pipe in (self._forkserver.stdin, self._forkserver.stdout):
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]

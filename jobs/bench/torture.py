@@ -1,8 +1,7 @@
 """Every attack of hostile.py, and random ones, against one verifier actor: `python -m jobs.bench.torture [SECONDS]`.
 
-Counted are late verdicts (over the deadline + 1 s, on a busy machine over the backstop; a hang never ends the
-benchmark), forged
-ones (`correct` where it cannot be), processes left behind, and attacks after which the actor no longer serves. The
+Counted are late verdicts (over the deadline + 1 s, on a busy machine over the backstop; a hang never ends the benchmark),
+forged ones (`correct` where it cannot be), processes left behind, and attacks after which the actor no longer serves. The
 random part mutates the attacks for SECONDS more (default 60). One JSON object last.
 """
 

@@ -156,6 +156,7 @@ class Program:
                 raise ProgramTimedOut
         finally:
             os.close(ended)
+        self._kill_group()
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         budget.charge(used.ru_utime + used.ru_stime - self._watch.cpu_seconds)
@@ -165,14 +166,19 @@ class Program:
 
     def stop(self) -> None:
         """Kill it and remove its folder. Its own children cannot be: it was never able to start one."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self._process.returncode is None:
+            self._kill_group()
+            self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _kill_group(self) -> None:
+        """Only before it is waited for: afterwards its id may be another's."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def __enter__(self) -> "Program":
         return self
