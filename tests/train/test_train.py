@@ -113,7 +113,6 @@ def killer_of_a_worker(at_step: int):
 ZERO_2 = pytest.param(DeepSpeed(zero_stage=2), marks=pytest.mark.slow)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [KNOBS.strategy, ZERO_2], ids=["ddp", "zero-2"])
 def test_a_killed_worker_does_not_change_the_training(ddp, tmp_path, strategy):
     killer = killer_of_a_worker(at_step=4)
