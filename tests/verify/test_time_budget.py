@@ -18,6 +18,7 @@ from ded_ray.verify.math.verifier import MathVerifier
 from ded_ray.verify.time_budget import TimeBudget, Watch, usage
 
 BUSY = "while True: pass"
+LOAD = f"import os\nwhile os.getppid() == {os.getpid()}: pass"  # ends with the tests, however they end
 LOOPS_PER_CPU = 10  # on a machine of two CPUs a load of 20
 
 needs_linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs the /proc of Linux")
@@ -37,7 +38,7 @@ def make_load():
     os.sched_setaffinity(0, {min(cpus)})
 
     def make() -> None:
-        loops.extend(started(BUSY) for _ in range(LOOPS_PER_CPU))
+        loops.extend(started(LOAD) for _ in range(LOOPS_PER_CPU))
 
     yield make
     os.sched_setaffinity(0, cpus)
