@@ -88,6 +88,12 @@ class ChatTokenizer:
     def prompt_ids(self, prompt: str) -> list[int]:
         return self.encode(self.render_prompt(prompt))
 
+    @property
+    def pad_id(self) -> int:
+        """What fills a row behind its end: nothing attends to it and nothing is learnt from it."""
+        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        return end if pad is None else pad
+
     def export(self, folder: str) -> None:
         """Save the tokenizer, its template with everything that the chat says built in."""
         arguments = {name: value for name, value in self._rendering.items() if name not in PLAIN_RENDERING}

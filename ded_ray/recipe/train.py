@@ -2,44 +2,122 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from ded_ray.recipe.config import Config, Rate
 
 
 class Ddp(Config):
+    """A whole copy of model and optimiser per worker: 16 bytes a parameter."""
+
     kind: Literal["ddp"] = "ddp"
 
 
+class Fsdp2(Config):
+    """Parameters, gradients and optimiser state divided over the workers, by torch."""
+
+    kind: Literal["fsdp2"] = "fsdp2"
+    cpu_offload: bool = False
+    """Keep what is sharded in main memory."""
+
+
 class DeepSpeed(Config):
+    """Optimiser state (1), gradients too (2), parameters too (3) divided over the workers, by DeepSpeed."""
+
+    ADDED = frozenset({"offload_optimizer", "offload_parameters"})
+
     kind: Literal["deepspeed"] = "deepspeed"
     zero_stage: Literal[1, 2, 3] = 2
+    offload_optimizer: bool = False
+    """Keep the optimiser's state in main memory."""
+    offload_parameters: bool = False
+    """Keep the parameters there too; zero_stage 3 only."""
+
+    @model_validator(mode="after")
+    def _offload_suits_stage(self) -> "DeepSpeed":
+        if self.offload_parameters and self.zero_stage != 3:
+            raise ValueError("offload_parameters: needs zero_stage 3")
+        return self
+
+
+class Lora(Config):
+    """Train an adapter of low rank and leave the model as it is (arXiv 2106.09685). Neither paper does."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32
+    """The adapter's product is multiplied by alpha / rank."""
+    dropout: Rate = 0.0
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """The last part of the modules' names, such as q_proj; never the output head."""
+    export: Literal["merged", "adapter"] = "merged"
+    """A whole model, or the adapter alone in PEFT's format."""
 
 
 class Train(Config):
-    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures"})
+    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile"})
+    ADDED = frozenset(
+        {"packing", "row_tokens", "attention", "precision", "export_dtype", "lora", "dft", "schedule", "adam_betas"}
+    )
 
-    strategy: Annotated[Ddp | DeepSpeed, Field(discriminator="kind")] = Ddp()
+    strategy: Annotated[Ddp | Fsdp2 | DeepSpeed, Field(discriminator="kind")] = Ddp()
     """How model and optimiser are spread over the workers."""
     workers: PositiveInt = 2
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
     use_gpu: bool = False
+    precision: Literal["bf16", "float32"] | None = None
+    """What matrices are multiplied in; the optimiser's parameters are float32 always. null: bf16 on GPUs, else float32."""
+    export_dtype: Literal["bfloat16", "float32"] | None = None
+    """Of the weights that are written; null: the type that the student came in."""
+    lora: Lora | None = None
+
     epochs: PositiveInt = 10
     """DED: 10."""
     max_steps: PositiveInt | None = None
     """Stop after this many optimiser steps, whatever the epochs say."""
     batch_size: PositiveInt = 48
     """Sequences per optimiser step, over all workers. DED: 48."""
-    micro_batch_size: PositiveInt = 16
-    """Sequences per forward pass of one worker."""
-    learning_rate: PositiveFloat = 1e-5
-    """Peak of a cosine after warm-up. DED: 1e-5; scheduler and warm-up not stated."""
-    warmup_fraction: Rate = 0.05
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: PositiveFloat = 1.0
     max_length: PositiveInt = 2048
     """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
+    packing: bool = True
+    """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest."""
+    row_tokens: PositiveInt | None = None
+    """Most tokens of a packed row, which is one forward pass of one worker; null: max_length."""
+    micro_batch_size: PositiveInt = 16
+    """Without packing: sequences per forward pass of one worker."""
+    attention: Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"] | None = None
+    """null: flash attention where it is installed, flex attention on other GPUs, on a CPU our own over packed rows."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: about a third slower, far less memory."""
+    compile: bool = False
+    """torch.compile each layer."""
+
+    learning_rate: PositiveFloat = 1e-5
+    """Its peak. DED: 1e-5; scheduler and warm-up not stated."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """After the warm-up: down to a tenth of the peak, or not at all."""
+    warmup_fraction: Rate = 0.05
+    adam_betas: tuple[Rate, Rate] = (0.9, 0.999)
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's, on matrices only."""
+    max_grad_norm: PositiveFloat = 1.0
+    dft: bool = False
+    """Multiply every token's loss by its probability under the student, held constant (DFT, arXiv 2508.05629)."""
+
     checkpoint_every_steps: PositiveInt = 50
-    max_failures: Annotated[int, Field(ge=0)] = 3
+    max_failures: NonNegativeInt = 3
     """Worker failures that are answered by a restart from the last checkpoint."""
+
+    @property
+    def in_bf16(self) -> bool:
+        return self.precision == "bf16" if self.precision else self.use_gpu
+
+    @property
+    def tokens_per_row(self) -> int:
+        return self.row_tokens or self.max_length
+
+    @model_validator(mode="after")
+    def _rows_hold_sequences(self) -> "Train":
+        if self.row_tokens is not None and self.row_tokens < self.max_length:
+            raise ValueError("row_tokens: is below max_length, so that a sequence may not fit into a row")
+        return self

@@ -60,6 +60,7 @@ READ_OR_WRITE = Needs("reading or writing Parquet", 1)
 SELECT = Needs("selecting what is stored or missing", 0.5)
 COMPRESS = Needs("compressing questions", 0.5)
 REWARD = Needs("rewards", 0.25)
+TOKENIZE = Needs("examples into tokens", 0.5)
 WAITING_ENGINE = Needs("an engine that waits for an endpoint or reads a file", 0.5)
 CONTROLLER = Needs("the controller of Train or Serve, and its proxy", 1)
 

@@ -1,11 +1,10 @@
 """The step that trains the student on what was kept."""
 
-from typing import Any
+import shutil
+from collections import Counter
 
 from ded_ray.errors import NoExamples
-from ded_ray.files.parts import read_records
 from ded_ray.recipe import Recipe
-from ded_ray.records import Group, examples_of
 from ded_ray.run import Run, Stage
 
 
@@ -22,24 +21,27 @@ def train_student(run: Run, curated: Stage) -> Stage:
 def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     """Train on the curated groups' kept rollouts; goes on from the last checkpoint of an interrupted training.
 
-    Raises NoExamples when there is nothing to train on.
+    Raises NoExamples when there is nothing to train on, Stopped when a step goes wrong.
     """
     from ded_ray.runtime.connect import start_ray
 
     start_ray(recipe)
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
-    from ded_ray.train.ray_train import fitting_examples, train
+    from ded_ray.train.ray_train import tokenize, train
 
-    config = recipe.train
-    examples = [example for group in read_records(curated.folder, Group) for example in examples_of(group)]
-    fitting, dropped = fitting_examples(examples, recipe)
-    if not fitting:
-        why = f"{dict(dropped)} of {len(examples)} examples" if examples else "curate kept none, the ledger says why"
+    config, folder = recipe.train, stage.begin(keep=True)
+    tokens = folder / "tokens"
+    files = tokenize(curated.folder, recipe.student, config.max_length, tokens)
+    num_kept, num_too_long = sum(file.num_kept for file in files), sum(file.num_too_long for file in files)
+    dropped = Counter({"over_train_max_length": num_too_long} if num_too_long else {})
+    if not num_kept:
+        why = f"{dict(dropped)} of {num_too_long} examples" if num_too_long else "curate kept none, the ledger says why"
         raise NoExamples(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
-    total = num_steps(len(fitting), config.batch_size, config.epochs, config.max_steps)
+    total = num_steps(num_kept, config.batch_size, config.epochs, config.max_steps)
     with progress("train", total, "steps") as counts:
-        curve: list[dict[str, Any]] = train(
-            fitting, recipe, folder=stage.begin(keep=True), name=stage.fingerprint, counts=counts
-        )
-    stage.seal("examples", len(examples), dropped, len(fitting), steps=len(curve), last_loss=curve[-1]["loss"])
+        curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
+    shutil.rmtree(tokens)
+    stage.seal(
+        "examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"]
+    )

@@ -1,24 +1,29 @@
 """Which sequences each worker sees at each step, a pure function of seed and step; and sequences as tensors.
 
     indices = batch_at(step, num_sequences, batch_size, seed)                 # of one optimiser step, over all workers
-    for share in micro_batches(indices, rank, num_workers, micro_batch_size):
-        batch = pad([sequences[i] for i in share], pad_id)
+    rows = rows_of_worker(indices, lengths, train, rank=rank, num_workers=num_workers)
+    for row in rows:
+        batch = make_batch([sequences[i] for i in row], train, pad_id)
 
 Padded and packed batches have the same form, so that they share one loss.
 """
 
 import random
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
+from ded_ray.recipe import Train
 from ded_ray.train.loss import IGNORED
+from ded_ray.train.packing import share_out
 from ded_ray.train.sequences import Sequence
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a strategy turns into token losses. All are B x T; labels and weights stand where their token stands."""
+    """What a strategy turns into a loss. All are B x T; labels and weights stand where their token stands."""
 
     input_ids: torch.Tensor
     labels: torch.Tensor  # the token itself, IGNORED where it is not trained on: prompt and padding
@@ -42,19 +47,56 @@ def batch_at(step: int, num_sequences: int, batch_size: int, seed: int) -> list[
     """
     steps_per_epoch = -(-num_sequences // batch_size)
     epoch, position = divmod(step, steps_per_epoch)
-    order = list(range(num_sequences))
-    random.Random(f"{seed}-{epoch}").shuffle(order)
+    order = _order(num_sequences, epoch, seed)
     return order[position * batch_size : (position + 1) * batch_size]
 
 
-def micro_batches(batch: list[int], rank: int, num_workers: int, micro_batch_size: int) -> list[list[int]]:
-    """One worker's share of a batch, cut up. Every worker gets equally many, some of them empty: collectives must match."""
+@lru_cache(maxsize=1)
+def _order(num_sequences: int, epoch: int, seed: int) -> list[int]:
+    order = list(range(num_sequences))
+    random.Random(f"{seed}-{epoch}").shuffle(order)
+    return order
+
+
+def rows_of_worker(
+    batch: Many[int], lengths: Many[int], train: Train, *, rank: int, num_workers: int
+) -> list[list[int]]:
+    """What one worker does in one step: the indices of each forward pass. Every worker gets equally many, some of them
+    empty: collectives must match."""
+    if train.packing:
+        return share_out(batch, lengths, num_workers=num_workers, capacity=train.tokens_per_row)[rank]
+    return micro_batches(batch, rank, num_workers, train.micro_batch_size)
+
+
+def micro_batches(batch: Many[int], rank: int, num_workers: int, micro_batch_size: int) -> list[list[int]]:
+    """One worker's share of a batch, cut up."""
     largest_share = -(-len(batch) // num_workers)
-    share = batch[rank::num_workers]
+    share = list(batch[rank::num_workers])
     return [share[i : i + micro_batch_size] for i in range(0, largest_share, micro_batch_size)]
 
 
-def pad(sequences: list[Sequence], pad_id: int) -> Batch:
+def make_batch(sequences: Many[Sequence], train: Train, pad_id: int) -> Batch:
+    """Sequences as tensors, in the form that `train.packing` says."""
+    return packed(sequences) if train.packing else padded(sequences, pad_id)
+
+
+def packed(sequences: Many[Sequence]) -> Batch:
+    """One row, 1 x T, of whole sequences one behind the other."""
+    input_ids: list[int] = []
+    labels: list[int] = []
+    weights: list[float] = []
+    positions: list[int] = []
+    for sequence in sequences:
+        num_prompt, num_completion = len(sequence.prompt_ids), len(sequence.completion_ids)
+        input_ids += [*sequence.prompt_ids, *sequence.completion_ids]
+        labels += [*[IGNORED] * num_prompt, *sequence.completion_ids]
+        labels[len(positions)] = IGNORED  # nothing of its own stands before the first token
+        weights += [*[0.0] * num_prompt, *[sequence.weight] * num_completion]
+        positions += range(num_prompt + num_completion)
+    return Batch(*(torch.tensor([row]) for row in (input_ids, labels, weights, positions)))
+
+
+def padded(sequences: Many[Sequence], pad_id: int) -> Batch:
     """One sequence per row, padded on the right to the longest: no token ever attends to what stands after it."""
     longest = max(sequence.length for sequence in sequences)
     shape = (len(sequences), longest)
@@ -65,3 +107,9 @@ def pad(sequences: list[Sequence], pad_id: int) -> Batch:
         labels[row, completion] = torch.tensor(sequence.completion_ids)
         weights_BT[row, completion] = sequence.weight
     return Batch(input_ids, labels, weights_BT, torch.arange(longest).expand(shape))
+
+
+def losses_by_sequence(losses_BT: torch.Tensor, sequences: Many[Sequence], train: Train) -> torch.Tensor:
+    """The mean loss of each sequence's trained tokens, in nats."""
+    rows = losses_BT[0].split([s.length for s in sequences]) if train.packing else losses_BT
+    return torch.stack([row.sum() / len(s.completion_ids) for row, s in zip(rows, sequences, strict=True)])

@@ -1,60 +1,76 @@
-"""Ray Train entry point: the worker loop, resumed from its last checkpoint when it was interrupted.
+"""Ray entry points of training: curated groups into tokens with Ray Data, then the worker loop on Ray Train.
 
-    fitting, dropped = fitting_examples(examples, recipe)
-    with progress("train", num_steps, "steps") as counts:
-        curve = train(fitting, recipe, folder=folder, name="one", counts=counts)
+    kept = tokenize(run.folder / "curated", recipe.student, recipe.train.max_length, folder / "tokens")
+    with progress("train", total, "steps") as counts:
+        curve = train(recipe, tokens=folder / "tokens", folder=folder, name="one", counts=counts)
 
-The folder then holds `model/` in Hugging Face format and `curve.jsonl`.
+The folder then holds `model/` in Hugging Face format, `curve.jsonl`, `steps.parquet` and `tensorboard/`. Nothing but file
+names goes through the driver.
 """
 
 import json
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import ray.data
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from ded_ray.models.chat import ChatTokenizer
-from ded_ray.recipe import Recipe
-from ded_ray.records import Example
-from ded_ray.runtime.needs import train_needs
-from ded_ray.train.sequences import to_sequence
-from ded_ray.train.worker import CURVE_FILE, HF_FOLDER, train_worker
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.files.parts import read_records
+from ded_ray.recipe import Generator, Recipe
+from ded_ray.records import Group
+from ded_ray.runtime.map_groups import map_groups
+from ded_ray.runtime.needs import TOKENIZE, train_needs
+from ded_ray.train.history import BOARD_FOLDER, STEPS_FOLDER, History
+from ded_ray.train.tokens import TokenFile, write_tokens
+from ded_ray.train.worker import STOPPED, train_worker
+
+GROUPS_PER_FILE = 4096
+GROUPS_AT_HOME = 2048
+"""So few are tokenised in this process, before Ray has started another one."""
 
 
-def fitting_examples(examples: list[Example], recipe: Recipe) -> tuple[list[Example], Counter[str]]:
-    """The examples that fit into `train.max_length`, in an order that depends on nothing but their ids; what was dropped."""
-    chat = ChatTokenizer(recipe.student.model, recipe.student.chat)
-    fitting = [e for e in examples if to_sequence(e, chat).length <= recipe.train.max_length]
-    fitting.sort(key=lambda e: (e.problem_id, e.group_id, e.index))
-    num_dropped = len(examples) - len(fitting)
-    return fitting, Counter({"over_train_max_length": num_dropped} if num_dropped else {})
+def tokenize(curated: Path, student: Generator, max_length: int, folder: Path) -> list[TokenFile]:
+    """Write the kept rollouts of a folder of curated groups as tokens; what became of them, by file."""
+    import pyarrow.dataset as pads
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if pads.dataset(curated, format="parquet").count_rows() <= GROUPS_AT_HOME:
+        return write_tokens(list(read_records(curated, Group)), student, max_length, folder)
+    files = map_groups(
+        ray.data.read_parquet(str(curated)), write_tokens, (student, max_length, folder),
+        record=TokenFile, batch_size=GROUPS_PER_FILE, **TOKENIZE.resources,
+    )  # fmt: skip
+    return [TokenFile.from_row(row) for row in files.take_all()]
 
 
-def train(examples: list[Example], recipe: Recipe, *, folder: Path, name: str, counts: Any) -> list[dict[str, float]]:
+def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any) -> list[dict[str, float]]:
     """Train the student; leaves `folder/model` (Hugging Face format) and `folder/curve.jsonl`; returns the curve.
 
     `name` identifies this very training: calling again with the same name goes on from its last checkpoint. `counts` is
-    the handle of a Counts actor.
+    the handle of a Counts actor. Raises Stopped when a step goes wrong, BadInput for a student that cannot be
+    trained so.
     """
     config, needs = recipe.train, train_needs(recipe.train)
     storage = folder / "ray_train"
-    shutil.rmtree(folder / "ray_train_done", ignore_errors=True)
-    for other in storage.glob("*"):
-        if other.name != name:  # an interrupted training of another recipe or on other examples
-            shutil.rmtree(other)
+    if not (storage / name).exists():  # nothing to go on from, but perhaps an interrupted training of another recipe
+        for other in (storage, folder / STEPS_FOLDER, folder / BOARD_FOLDER):
+            shutil.rmtree(other, ignore_errors=True)
+    (folder / STOPPED).unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
             "train": config,
             "student": recipe.student,
-            "examples": examples,
+            "tokens": str(tokens),
+            "folder": str(folder),
             "seed": recipe.seed,
             "counts": counts,
         },
-        torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if config.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=needs.most,
             use_gpu=config.use_gpu,
@@ -67,13 +83,10 @@ def train(examples: list[Example], recipe: Recipe, *, folder: Path, name: str, c
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
     )
-    result = trainer.fit()
-    if result.checkpoint is None:
-        raise RuntimeError("Ray Train returned no checkpoint")
-    with result.checkpoint.as_directory() as checkpoint:
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        shutil.copytree(Path(checkpoint) / HF_FOLDER, folder / "model")
-        shutil.copy(Path(checkpoint) / CURVE_FILE, folder / CURVE_FILE)
+    trainer.fit()
+    if (folder / STOPPED).exists():
+        stopped = json.loads((folder / STOPPED).read_text())
+        raise (BadInput if stopped["bad_input"] else Stopped)(stopped["reason"])
     # Out of the way in one step: a half-deleted storage under this name could not be resumed.
     shutil.rmtree(storage.rename(folder / "ray_train_done"))
-    return [json.loads(line) for line in (folder / CURVE_FILE).read_text().splitlines()]
+    return History.read(folder)

@@ -1,6 +1,6 @@
-"""How training is spread over workers: DDP or DeepSpeed behind one interface, so that the training loop has no branches.
+"""How training is spread over workers: DDP, FSDP2 or DeepSpeed behind one interface, so that the loop has no branches.
 
-A strategy builds its model and its optimiser from a path, because sharding has to come before the optimiser.
+A strategy builds its model and its optimiser from a path, because sharding has to come before both.
 """
 
 from pathlib import Path
@@ -8,39 +8,46 @@ from typing import Protocol
 
 import torch
 
-from ded_ray.recipe import DeepSpeed, Train
+from ded_ray.recipe import DeepSpeed, Fsdp2, Train
 from ded_ray.train.batches import Batch
 
 
 class Strategy(Protocol):
-    """A model on one worker, with its optimiser. The loss is already divided by the step's normaliser."""
+    """A student on one worker, with its optimiser. Every method is called by all workers alike."""
 
-    def token_losses(self, batch: Batch, *, last: bool) -> torch.Tensor:
-        """Forward: the loss of every token, B x T. `last`: no micro-batch of this step follows, so gradients are to meet
-        those of the other workers."""
+    def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward: (the sum of weight x token loss, the losses B x T without gradient).
+
+        `last`: no micro-batch of this step follows, so gradients are to meet those of the other workers.
+        `plain`: from the model's own logits, all of them; slow, for a check.
+        """
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add to the gradients; they are summed over workers, not averaged."""
 
     def step(self, learning_rate: float) -> float:
-        """Clip, update, clear the gradients; returns the gradient norm before clipping."""
+        """Clip, update, clear the gradients; returns the gradient norm over all workers before clipping."""
 
     def save(self, folder: Path, *, step: int) -> None:
-        """Write everything that is needed to go on to the worker's own folder; called by all workers."""
+        """Write everything that is needed to go on to the worker's own folder."""
 
     def load(self, folder: Path) -> int:
-        """Read what `save` wrote; returns the step."""
+        """Read what `save` wrote, with any number of workers; returns the step."""
 
     def export(self, folder: Path) -> None:
-        """Write the model in Hugging Face format; called by all workers, written by the first."""
+        """Write the model in Hugging Face format, on the first worker."""
 
 
 def make_strategy(path: str, train: Train, *, rank: int, device: torch.device) -> Strategy:
-    """The model at `path`, built as the recipe says."""
+    """The model at `path`, built as the recipe says. Raises BadInput for one that cannot be."""
     if isinstance(train.strategy, DeepSpeed):
         from ded_ray.train.strategies.deepspeed import DeepSpeedStrategy
 
         return DeepSpeedStrategy(path, train, rank=rank, device=device)
+    if isinstance(train.strategy, Fsdp2):
+        from ded_ray.train.strategies.fsdp2 import Fsdp2Strategy
+
+        return Fsdp2Strategy(path, train, rank=rank, device=device)
     from ded_ray.train.strategies.ddp import DdpStrategy
 
     return DdpStrategy(path, train, rank=rank, device=device)

@@ -4,94 +4,129 @@
 """
 
 import json
+import shutil
 import tempfile
-from dataclasses import replace
+import time
 from pathlib import Path
 from typing import Any
 
 import ray.train
 import torch
-from ray.train import Checkpoint
+from ray.train import Checkpoint, CheckpointUploadMode
 
+from ded_ray.errors import BadInput
+from ded_ray.files.parts import write_atomically
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Generator, Train
-from ded_ray.records import Example
-from ded_ray.train.batches import batch_at, micro_batches, num_steps, pad
-from ded_ray.train.loss import step_weights, weighted_token_loss
+from ded_ray.train.batches import batch_at, num_steps
+from ded_ray.train.check import check_student
+from ded_ray.train.guard import what_went_wrong
+from ded_ray.train.history import History
 from ded_ray.train.schedule import learning_rate_at
-from ded_ray.train.sequences import to_sequence
+from ded_ray.train.step import Place, Step, loss_of, run_step
 from ded_ray.train.strategy import Strategy, make_strategy
+from ded_ray.train.tokens import Tokens
 
-HF_FOLDER = "hf"
-CURVE_FILE = "curve.jsonl"
+MODEL, STOPPED = "model", "stopped.json"
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Train `config['student']` on `config['examples']` as `config['train']` says; report checkpoints to Ray Train."""
-    train: Train = config["train"]
-    examples: list[Example] = config["examples"]
-    context = ray.train.get_context()
-    rank, num_workers = context.get_world_rank(), context.get_world_size()
-    torch.set_num_threads(max(1, int(train.num_cpus)))
-    torch.manual_seed(config["seed"])
-    device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
+    """Train `config["student"]` on the tokens in `config["tokens"]` as `config["train"]` says.
 
+    Leaves the model, the curve and the steps in `config["folder"]`; or `stopped.json`, which says why there is none.
+    """
+    rank, folder = ray.train.get_context().get_world_rank(), Path(config["folder"])
+    try:
+        reason, bad_input = _train(config, folder), False
+    except BadInput as error:  # the same on every worker; raised on, it would be answered by restarts
+        reason, bad_input = str(error), True
+    if reason is not None and rank == 0:
+        write_atomically(folder / STOPPED, json.dumps({"reason": reason, "bad_input": bad_input}))
+
+
+def _train(config: dict[str, Any], folder: Path) -> str | None:
+    train: Train = config["train"]
     student: Generator = config["student"]
-    chat = ChatTokenizer(student.model, student.chat)
-    pad_id = chat.tokenizer.pad_token_id if chat.tokenizer.pad_token_id is not None else chat.tokenizer.eos_token_id
-    sequences = [to_sequence(example, chat) for example in examples]
-    total = num_steps(len(sequences), train.batch_size, train.epochs, train.max_steps)
-    strategy = make_strategy(model_path(student.model), train, rank=rank, device=device)
-    first_step, curve = _resume(strategy)
+    context = ray.train.get_context()
+    torch.set_num_threads(max(1, int(train.num_cpus)))
+    device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
+    chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(Path(config["tokens"]))
+    place = Place(context.get_world_rank(), context.get_world_size(), device, chat.pad_id)
+    torch.manual_seed(config["seed"])
+    strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
+    check_student(strategy, tokens, train, place)
+    total = num_steps(len(tokens), train.batch_size, train.epochs, train.max_steps)
+    first_step, history = _resume(strategy, folder, place, total)
 
     for step in range(first_step, total):
-        indices = batch_at(step, len(sequences), train.batch_size, config["seed"])
-        step_sequences = [sequences[i] for i in indices]
-        num_tokens = [len(sequence.completion_ids) for sequence in step_sequences]
-        weights, normalizer = step_weights([sequence.weight for sequence in step_sequences], num_tokens)
-        weighted = {i: replace(sequences[i], weight=weight) for i, weight in zip(indices, weights, strict=True)}
-        shares = micro_batches(indices, rank, num_workers, train.micro_batch_size)
-        step_loss = torch.zeros((), device=device)
-        for number, share in enumerate(shares, start=1):
-            # An empty share still takes part in the collectives: any sequence, at weight 0.
-            rows = [weighted[i] for i in share] or [replace(step_sequences[0], weight=0.0)]
-            batch = pad(rows, pad_id).to(device)
-            losses_BT = strategy.token_losses(batch, last=number == len(shares))
-            loss = weighted_token_loss(losses_BT, batch.weights_BT) / normalizer
-            strategy.backward(loss)
-            step_loss += loss.detach()
-        rate = learning_rate_at(step, total, train)
-        norm = strategy.step(rate)
-        torch.distributed.all_reduce(step_loss)
-        curve.append({"step": step + 1, "loss": step_loss.item(), "learning_rate": rate, "grad_norm": norm,
-                      "weighted_tokens": normalizer})  # fmt: skip
-        if rank == 0:
+        torch.manual_seed(config["seed"] * 1_000_003 + step)  # an adapter's dropout is the same after a restart
+        indices, rate = batch_at(step, len(tokens), train.batch_size, config["seed"]), learning_rate_at(step, total, train)
+        started = time.monotonic()
+        done = run_step(strategy, tokens, indices, train, place, rate=rate)
+        history.add(step, done, rate=rate, indices=indices, tokens=tokens, seconds=time.monotonic() - started)
+        if wrong := what_went_wrong(done.loss, done.norm, history.norms[:-1]):
+            history.finish()
+            return _bad_step(step, wrong, done, tokens, indices)
+        if place.rank == 0:
             config["counts"].set.remote(done=step + 1)
-        if (step + 1) % train.checkpoint_every_steps == 0 or step + 1 == total:
-            _report(strategy, chat, curve, rank=rank, final=step + 1 == total)
+        if (step + 1) % train.checkpoint_every_steps == 0 and step + 1 < total:
+            _checkpoint(strategy, history, rank=place.rank)
+
+    after = loss_of(strategy, tokens, batch_at(total - 1, len(tokens), train.batch_size, config["seed"]), train, place)
+    if wrong := what_went_wrong(after, 0.0, []):
+        return f"train: after the last step {wrong}; lower train.learning_rate"
+    _checkpoint(strategy, history, rank=place.rank)
+    _export(strategy, chat, history, folder, rank=place.rank)
+    return None
 
 
-def _resume(strategy: Strategy) -> tuple[int, list[dict[str, float]]]:
-    """(first step to do, curve so far): from the last checkpoint that Ray Train committed, else from the start."""
+def _bad_step(step: int, wrong: str, done: Step, tokens: Tokens, indices: list[int]) -> str:
+    """The line that ends the run: the step, and where its rollouts are."""
+    worst = max(range(len(indices)), key=lambda n: (done.losses[n] != done.losses[n], done.losses[n]))
+    return (
+        f"train: step {step + 1}: {wrong}; its {len(indices)} rollouts are in checkpoint/steps.parquet, the worst is "
+        f"{tokens.name(indices[worst])} (ded-ray explain); lower train.learning_rate, or drop what is wrong with them"
+    )
+
+
+def _resume(strategy: Strategy, folder: Path, place: Place, total: int) -> tuple[int, History]:
+    """(first step to do, what was so far): from the last checkpoint that Ray Train committed, else from the start."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return 0, []
-    with checkpoint.as_directory() as folder:
-        step = strategy.load(Path(folder))
-        curve = [json.loads(line) for line in (Path(folder) / CURVE_FILE).read_text().splitlines()]
-    return step, curve
+        return 0, History(folder, [], writes=place.rank == 0)
+    with checkpoint.as_directory() as files:
+        step = strategy.load(Path(files))
+        curve = History.read(Path(files))
+    return step, History(folder, curve, writes=place.rank == 0)
 
 
-def _report(strategy: Strategy, chat: ChatTokenizer, curve: list[dict[str, float]], *, rank: int, final: bool) -> None:
-    """Checkpoint: every worker writes its own part, Ray Train puts them together in the run's storage."""
-    with tempfile.TemporaryDirectory() as folder:
-        strategy.save(Path(folder), step=int(curve[-1]["step"]))
-        if rank == 0:
-            (Path(folder) / CURVE_FILE).write_text("".join(json.dumps(point) + "\n" for point in curve))
-        if final:
-            strategy.export(Path(folder) / HF_FOLDER)
-            if rank == 0:
-                chat.export(str(Path(folder) / HF_FOLDER))
-        checkpoint = Checkpoint.from_directory(folder) if any(Path(folder).iterdir()) else None
-        ray.train.report({"step": curve[-1]["step"], "loss": curve[-1]["loss"]}, checkpoint=checkpoint)
+def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
+    """Every worker writes its own part; Ray Train puts them together in the run's storage while training goes on."""
+    folder = Path(tempfile.mkdtemp(prefix="ded_ray_checkpoint_"))
+    step = history.num_steps
+    strategy.save(folder, step=step)
+    history.write_steps()
+    if rank == 0:
+        history.write(folder)
+    metrics = {"step": step, "loss": history.curve[-1]["loss"]}
+    if any(folder.iterdir()):
+        upload = CheckpointUploadMode.ASYNC
+        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder), checkpoint_upload_mode=upload)
+    else:
+        shutil.rmtree(folder)
+        ray.train.report(metrics)
+
+
+def _export(strategy: Strategy, chat: ChatTokenizer, history: History, folder: Path, *, rank: int) -> None:
+    """The trained model, whole or not at all."""
+    unfinished = folder / f".{MODEL}"
+    if rank == 0:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
+    strategy.export(unfinished)
+    if rank == 0:
+        chat.export(str(unfinished))
+        history.write(folder)
+        history.finish()
+        unfinished.rename(folder / MODEL)

@@ -12,7 +12,7 @@ from ded_ray.evaluate.scores import pass_rates
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Sampling, Train
-from ded_ray.train.batches import batch_at, pad
+from ded_ray.train.batches import batch_at, padded
 from ded_ray.train.loss import step_weights, token_losses, weighted_token_loss
 from ded_ray.train.schedule import learning_rate_at
 from ded_ray.train.sequences import Sequence, to_sequence
@@ -41,7 +41,7 @@ def fit(student: str, sequences: list[Sequence], config: Train, *, num_steps: in
         num_tokens = [len(sequence.completion_ids) for sequence in step_sequences]
         weights, normalizer = step_weights([sequence.weight for sequence in step_sequences], num_tokens)
         weighted = [replace(sequence, weight=weight) for sequence, weight in zip(step_sequences, weights, strict=True)]
-        batch = pad(weighted, pad_id=0)
+        batch = padded(weighted, pad_id=0)
         logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids).logits
         loss = weighted_token_loss(token_losses(logits, batch.labels), batch.weights_BT) / normalizer
         loss.backward()

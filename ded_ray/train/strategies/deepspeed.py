@@ -1,4 +1,4 @@
-"""ZeRO 1-3: optimiser state, gradients and parameters divided over the workers."""
+"""ZeRO 1-3: optimiser state, gradients and parameters divided over the workers, by DeepSpeed."""
 
 import os
 from pathlib import Path
@@ -6,62 +6,88 @@ from typing import Any
 
 import torch
 from torch.distributed import get_world_size
-from transformers import AutoModelForCausalLM
 
 from ded_ray.recipe import DeepSpeed, Train
 from ded_ray.train.batches import Batch
-from ded_ray.train.loss import token_losses
+from ded_ray.train.build import check_loaded, load_student, prepare
+from ded_ray.train.export import export
+from ded_ray.train.optimizer import make_optimizer, set_learning_rate
 
 
 class DeepSpeedStrategy:
     def __init__(self, path: str, train: Train, *, rank: int, device: torch.device) -> None:
         assert isinstance(train.strategy, DeepSpeed)
-        deepspeed = _import_deepspeed(use_gpu=train.use_gpu)
-        self._train, self._rank, self._device = train, rank, device
-        self._model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).to(device)
-        parameters = self._model.parameters()
-        optimizer = torch.optim.AdamW(parameters, lr=train.learning_rate, weight_decay=train.weight_decay)
-        config = _deepspeed_config(train, train.strategy)
-        self._engine, *_ = deepspeed.initialize(model=self._model, optimizer=optimizer, config=config)
+        self._deepspeed = _import_deepspeed(use_gpu=train.use_gpu)
+        from transformers.integrations import HfDeepSpeedConfig
 
-    def token_losses(self, batch: Batch, *, last: bool) -> torch.Tensor:
+        self._path, self._train, self._rank, self._device = path, train, rank, device
+        config = _deepspeed_config(train, train.strategy)
+        sharding = HfDeepSpeedConfig(config)  # as long as it is alive, transformers divides a model of ZeRO 3 as it builds it
+        self._model = load_student(path, train)
+        del sharding
+        check_loaded(self._model, path, self._whole)
+        prepare(self._model if self._stage == 3 else self._model.to(device), train)
+        optimizer = make_optimizer(self._model, train)
+        self._engine, *_ = self._deepspeed.initialize(model=self._model, optimizer=optimizer, config=config)
+
+    def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         self._engine.set_gradient_accumulation_boundary(is_boundary=last)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._train.use_gpu):
-            out = self._engine(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False)
-        return token_losses(out.logits, batch.labels)
+        return self._engine(batch, plain=plain)
 
     def backward(self, loss: torch.Tensor) -> None:
         self._engine.backward(loss * get_world_size(), scale_wrt_gas=False)
 
     def step(self, learning_rate: float) -> float:
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._engine.optimizer, learning_rate)
         self._engine.step()
         return float(self._engine.get_global_grad_norm() or 0.0)
 
     def save(self, folder: Path, *, step: int) -> None:
-        self._engine.save_checkpoint(str(folder), tag="state", client_state={"step": step})
+        self._engine.save_checkpoint(
+            str(folder), tag="state", client_state={"step": step}, exclude_frozen_parameters=self._train.lora is not None
+        )
 
     def load(self, folder: Path) -> int:
-        _, client_state = self._engine.load_checkpoint(str(folder), tag="state")
+        _, client_state = self._engine.load_checkpoint(
+            str(folder), tag="state", load_module_strict=self._train.lora is None
+        )
         return client_state["step"]
 
     def export(self, folder: Path) -> None:
-        state = self._engine._zero3_consolidated_16bit_state_dict() if self._engine.zero_optimization_stage() == 3 else None
+        state = {}
+        for name, parameter in self._model.named_parameters():  # one at a time: nobody holds a second copy of the whole
+            if parameter.requires_grad or self._train.lora is None:
+                whole = self._whole(parameter)
+                if self._rank == 0:
+                    state[name] = whole.detach().cpu().clone()
         if self._rank == 0:
-            self._model.save_pretrained(folder, state_dict=state or self._model.state_dict())
+            export(self._path, self._model, state, self._train, folder)
+
+    @property
+    def _stage(self) -> int:
+        assert isinstance(self._train.strategy, DeepSpeed)
+        return self._train.strategy.zero_stage
+
+    def _whole(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        with self._deepspeed.zero.GatheredParameters([parameter], enabled=self._stage == 3):
+            return parameter.data.clone()
 
 
 def _deepspeed_config(train: Train, strategy: DeepSpeed) -> dict[str, Any]:
+    offload = {"device": "cpu", "pin_memory": train.use_gpu}
+    zero: dict[str, Any] = {"stage": strategy.zero_stage}
+    if strategy.offload_optimizer:
+        zero["offload_optimizer"] = offload
+    if strategy.offload_parameters:
+        zero["offload_param"] = offload
     return {
-        "train_micro_batch_size_per_gpu": train.micro_batch_size,
-        "zero_optimization": {
-            "stage": strategy.zero_stage,
-            "stage3_gather_16bit_weights_on_model_save": True,
-        },
+        "train_micro_batch_size_per_gpu": 1,
+        "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "gradient_clipping": train.max_grad_norm,
+        # DeepSpeed switches an autocast around it off; its own keeps the optimiser's parameters in float32.
+        "torch_autocast": {"enabled": train.in_bf16, "dtype": "bfloat16"},
     }
 
 

@@ -1,0 +1,52 @@
+"""A trained student in Hugging Face format: safetensors in the recipe's type, with the generation settings it came with.
+
+    export(path, state, train, folder)
+
+The tokenizer and its template are saved by `models/chat.py`.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers.utils import cached_file
+
+from ded_ray.recipe import Train
+from ded_ray.train.lora import merged, save_adapter
+
+GENERATION_CONFIG = "generation_config.json"
+
+
+def export(path: str, model: Any, state: dict[str, torch.Tensor], train: Train, folder: Path) -> None:
+    """Write the model of `path` with the trained `state`, whole tensors on the CPU, to a folder.
+
+    With LoRA the state holds the adapter alone; it is folded into the model, or written beside a pointer to it.
+    """
+    config = AutoConfig.from_pretrained(path)
+    dtype = torch_dtype(path, train)
+    if train.lora is not None:
+        adapter = folder if train.lora.export == "adapter" else folder.with_name("adapter")
+        save_adapter(model, state, path, adapter)
+        if train.lora.export == "adapter":
+            return
+        state = merged(path, adapter, dtype)
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    skeleton._weight_conversions = getattr(model, "_weight_conversions", None)
+    # Some generation settings can be loaded but not saved: the file itself goes along instead.
+    skeleton.generation_config = GenerationConfig()
+    skeleton.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
+    generation_config = cached_file(path, GENERATION_CONFIG, _raise_exceptions_for_missing_entries=False)
+    (folder / GENERATION_CONFIG).unlink(missing_ok=True)
+    if generation_config is not None:
+        shutil.copy(generation_config, folder / GENERATION_CONFIG)
+
+
+def torch_dtype(path: str, train: Train) -> torch.dtype:
+    """The type of the exported weights: the recipe's, else the student's own."""
+    if train.export_dtype is not None:
+        return torch.float32 if train.export_dtype == "float32" else torch.bfloat16
+    config = AutoConfig.from_pretrained(path)
+    return config.get_text_config().dtype or config.dtype or torch.float32

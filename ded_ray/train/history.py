@@ -1,0 +1,95 @@
+"""What happened at every step, for people to look at: the curve, the rollouts of each step, TensorBoard.
+
+`steps.parquet` has a row for each sequence of each step: step, rollout (as `ded-ray explain` takes it), weight, tokens,
+and its mean loss. It answers which rollouts were in the step where the loss jumped.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from ded_ray.train.step import Step
+from ded_ray.train.tokens import Tokens
+
+CURVE_FILE, STEPS_FILE, STEPS_FOLDER, BOARD_FOLDER = "curve.jsonl", "steps.parquet", "steps", "tensorboard"
+
+STEPS_SCHEMA = pa.schema(
+    [
+        ("step", pa.int32()),
+        ("rollout", pa.dictionary(pa.int32(), pa.string())),
+        ("weight", pa.float32()),
+        ("num_tokens", pa.int32()),
+        ("loss", pa.float32()),
+    ]
+)
+
+
+class History:
+    """The steps so far. Only the first worker writes; the curve is part of every checkpoint, so that it resumes too."""
+
+    def __init__(self, folder: Path, curve: list[dict[str, float]], *, writes: bool) -> None:
+        self.curve, self._folder, self._writes = curve, folder, writes
+        self._rows: list[dict[str, Any]] = []
+        self._board: Any = None
+        if writes:
+            for part in (folder / STEPS_FOLDER).glob("step-*.parquet"):
+                if int(part.stem.removeprefix("step-")) > self.num_steps:  # written after the checkpoint that we go on from
+                    part.unlink()
+            from tensorboardX import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / BOARD_FOLDER), purge_step=self.num_steps + 1)
+
+    @staticmethod
+    def read(folder: Path) -> list[dict[str, float]]:
+        return [json.loads(line) for line in (folder / CURVE_FILE).read_text().splitlines()]
+
+    @property
+    def num_steps(self) -> int:
+        return int(self.curve[-1]["step"]) if self.curve else 0
+
+    @property
+    def norms(self) -> list[float]:
+        return [point["grad_norm"] for point in self.curve]
+
+    def add(self, step: int, done: Step, *, rate: float, indices: list[int], tokens: Tokens, seconds: float) -> None:
+        point = {
+            "step": step + 1, "loss": done.loss, "learning_rate": rate, "grad_norm": done.norm,
+            "weighted_tokens": done.weighted_tokens, "effective_size": done.effective_size, "num_tokens": done.num_tokens,
+            "tokens_per_second": done.num_tokens / seconds,
+        }  # fmt: skip
+        self.curve.append(point)
+        if not self._writes:
+            return
+        for name, value in point.items():
+            if name != "step":
+                self._board.add_scalar(f"train/{name}", value, step + 1)
+        self._rows += [
+            {"step": step + 1, "rollout": tokens.name(i), "weight": float(tokens.weights[i]),
+             "num_tokens": int(tokens.num_trained[i]), "loss": loss}
+            for i, loss in zip(indices, done.losses, strict=True)
+        ]  # fmt: skip
+
+    def write(self, folder: Path) -> None:
+        """The curve."""
+        (folder / CURVE_FILE).write_text("".join(json.dumps(point) + "\n" for point in self.curve))
+
+    def write_steps(self) -> None:
+        """The rows since the last time, under the name of their first step: done again, they replace the old ones."""
+        if self._rows:
+            (self._folder / STEPS_FOLDER).mkdir(exist_ok=True)
+            name = f"step-{self._rows[0]['step']:09d}.parquet"
+            pq.write_table(pa.Table.from_pylist(self._rows, schema=STEPS_SCHEMA), self._folder / STEPS_FOLDER / name)
+            self._rows = []
+            self._board.flush()
+
+    def finish(self) -> None:
+        """All rows in one file."""
+        if self._writes:
+            self.write_steps()
+            parts = pads.dataset(self._folder / STEPS_FOLDER, schema=STEPS_SCHEMA)
+            pq.write_table(parts.to_table(), self._folder / STEPS_FILE)
+            self._board.close()

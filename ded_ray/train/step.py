@@ -1,0 +1,79 @@
+"""One optimiser step over all workers: forward and backward of every row, one update, and what each sequence lost."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ded_ray.recipe import Train
+from ded_ray.train.batches import losses_by_sequence, make_batch, rows_of_worker
+from ded_ray.train.loss import step_weights
+from ded_ray.train.strategy import Strategy
+from ded_ray.train.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker stands."""
+
+    rank: int
+    num_workers: int
+    device: torch.device
+    pad_id: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of a step; the same on every worker."""
+
+    loss: float  # the weighted mean over tokens, in nats
+    norm: float  # of the gradient, before clipping
+    losses: list[float]  # the mean loss of each sequence, in nats, in the batch's order
+    weighted_tokens: float  # the normaliser: the sum of weight x tokens
+    num_tokens: int  # prompts included
+    effective_size: float  # (sum of weights)^2 / sum of squares: as many equal weights say as much
+
+
+def run_step(strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place, *, rate: float) -> Step:
+    """Train on these sequences, with what this worker is to do of them."""
+    loss, losses, normalizer = _passes(strategy, tokens, indices, train, place, backward=True)
+    norm = strategy.step(rate)
+    weights = [float(tokens.weights[i]) for i in indices]
+    squares = sum(weight * weight for weight in weights)
+    return Step(
+        loss, norm, losses, normalizer, int(tokens.lengths[indices].sum()),
+        effective_size=sum(weights) ** 2 / squares if squares else 0.0,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def loss_of(strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place) -> float:
+    """The weighted mean loss of these sequences over all workers, in nats, without learning from them."""
+    return _passes(strategy, tokens, indices, train, place, backward=False)[0]
+
+
+def _passes(
+    strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place, *, backward: bool
+) -> tuple[float, list[float], float]:
+    """(loss, loss of each sequence, normaliser) over all workers."""
+    num_trained = [int(tokens.num_trained[i]) for i in indices]
+    weights, normalizer = step_weights([float(tokens.weights[i]) for i in indices], num_trained)
+    weight_of, place_of = dict(zip(indices, weights, strict=True)), {index: n for n, index in enumerate(indices)}
+    rows = rows_of_worker(indices, tokens.lengths, train, rank=place.rank, num_workers=place.num_workers)
+    found = torch.zeros(1 + len(indices), device=place.device)  # the loss, then the mean loss of each sequence
+    for number, row in enumerate(rows, start=1):
+        sequences = [replace(tokens[i], weight=weight_of[i]) for i in row]
+        # An empty row still takes part in the collectives: any sequence, at weight 0.
+        batch = make_batch(sequences or [replace(tokens[indices[0]], weight=0.0)], train, place.pad_id).to(place.device)
+        loss, losses_BT = strategy.loss(batch, last=number == len(rows))
+        loss = loss / normalizer
+        if backward:
+            strategy.backward(loss)
+        found[0] += loss.detach()
+        if sequences:
+            found[[1 + place_of[i] for i in row]] = losses_by_sequence(losses_BT, sequences, train)
+    torch.distributed.all_reduce(found)
+    loss_of_step, *losses = found.tolist()
+    return loss_of_step, losses, normalizer
+
+

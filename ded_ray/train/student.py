@@ -1,0 +1,79 @@
+"""The student as it is trained: any causal language model, whose forward pass gives the weighted loss of a batch.
+
+    model = AutoModelForCausalLM.from_pretrained(path)
+    give_weighted_loss(model)
+    loss, losses_BT = model(batch)
+
+Head and loss are inside of the model's own forward pass, because a wrapper (DDP, FSDP2, ZeRO-3) gathers shards and
+catches gradients there and nowhere else.
+"""
+
+import inspect
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import torch
+
+from ded_ray.train.batches import Batch
+from ded_ray.train.head import Head, weighted_head_loss
+from ded_ray.train.loss import IGNORED, token_losses, weighted_token_loss
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the head predicts: N labels and their weights. One object, so that FSDP2 does not round the weights to bf16."""
+
+    labels_N: torch.Tensor
+    weights_N: torch.Tensor
+
+
+def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
+    """Change the model's forward pass into Batch -> (loss, losses_BT).
+
+    `loss` is the sum of weight x loss; `losses_BT` are the losses of every token in nats without gradient, 0 where the
+    label is IGNORED. The model's state, its names and `save_pretrained` stay as they are.
+    """
+    head, base, own_forward = model.get_output_embeddings(), model.base_model, model.forward
+    own_head_forward = head.forward
+    style, known = head_of(model, dft=dft), set(inspect.signature(base.forward).parameters)
+
+    def head_forward(self: Any, hidden: torch.Tensor, targets: Targets | None = None) -> Any:
+        if targets is None:
+            return own_head_forward(hidden)
+        return weighted_head_loss(
+            hidden, self.weight, targets.labels_N, targets.weights_N, bias_V=getattr(self, "bias", None), head=style
+        )
+
+    def forward(self: Any, batch: Batch, *, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        arguments = {"position_ids": batch.position_ids, "use_cache": False}
+        arguments = {name: value for name, value in arguments.items() if name in known}
+        if plain:
+            return plain_loss(own_forward(input_ids=batch.input_ids, **arguments).logits, batch)
+        hidden_BTD = base(batch.input_ids, **arguments)[0]
+        # The hidden state at t predicts the token at t + 1.
+        labels_BT, weights_BT = batch.labels[:, 1:], batch.weights_BT[:, 1:]
+        trained_BT = labels_BT != IGNORED
+        targets = Targets(labels_BT[trained_BT], weights_BT[trained_BT])
+        loss, losses_N = head(hidden_BTD[:, :-1][trained_BT], targets)
+        losses_BT = torch.zeros_like(batch.weights_BT)
+        losses_BT[:, 1:][trained_BT] = losses_N
+        return loss, losses_BT
+
+    head.forward = MethodType(head_forward, head)
+    model.forward = MethodType(forward, model)
+
+
+def plain_loss(logits_BTV: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same (loss, losses_BT) from logits."""
+    losses_BT = token_losses(logits_BTV, batch.labels)
+    return weighted_token_loss(losses_BT, batch.weights_BT), losses_BT.detach()
+
+
+def head_of(model: Any, *, dft: bool) -> Head:
+    """What this model's family does with its logits."""
+    config = model.config.get_text_config()
+    scale = getattr(config, "logit_scale", None) or getattr(config, "lm_head_multiplier", None) or 1.0
+    if divisor := getattr(config, "logits_scaling", None):  # Granite
+        scale /= divisor
+    return Head(scale=scale, softcap=getattr(config, "final_logit_softcapping", None), dft=dft)

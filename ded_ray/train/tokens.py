@@ -1,0 +1,103 @@
+"""What is trained on, in tokens: written once, read from disk by every worker, never held in memory.
+
+    write_tokens(groups, student, max_length, folder)     # one file of each batch of curated groups
+    tokens = Tokens(folder)
+    tokens[7]                                             # a Sequence
+    tokens.name(7)                                        # "0b6f3a5c1d2e4f70/3", as `ded-ray explain` takes it
+
+Arrow files are mapped into memory: of a million sequences only those of the step are read.
+"""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ded_ray.models.chat import ChatTokenizer
+from ded_ray.recipe import Generator
+from ded_ray.records import Group, Record, examples_of, stable_hash
+from ded_ray.train.sequences import Sequence, to_sequence
+
+SCHEMA = pa.schema(
+    [
+        ("problem_id", pa.string()),
+        ("group_id", pa.string()),
+        ("index", pa.int32()),
+        ("weight", pa.float64()),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("completion_ids", pa.list_(pa.int32())),
+    ]
+)
+KEYS = ["problem_id", "group_id", "index"]
+
+
+@dataclass(slots=True, kw_only=True)
+class TokenFile(Record):
+    """What became of one batch of curated groups."""
+
+    file: str
+    num_kept: int
+    num_too_long: int
+    num_tokens: int
+
+
+def write_tokens(groups: list[Group], student: Generator, max_length: int, folder: Path) -> list[TokenFile]:
+    """Write the kept rollouts of curated groups as sequences, those up to `max_length` tokens."""
+    chat = ChatTokenizer(student.model, student.chat)
+    rows, num_too_long, num_tokens = [], 0, 0
+    for example in (example for group in groups for example in examples_of(group)):
+        sequence = to_sequence(example, chat)
+        if sequence.length > max_length:
+            num_too_long += 1
+            continue
+        num_tokens += sequence.length
+        rows.append(
+            {"problem_id": example.problem_id, "group_id": example.group_id, "index": example.index,
+             "weight": sequence.weight, "prompt_ids": sequence.prompt_ids, "completion_ids": sequence.completion_ids}
+        )  # fmt: skip
+    name = f"tokens-{stable_hash(*[group.group_id for group in groups])}.arrow"
+    temporary = folder / f".{name}.{uuid.uuid4().hex}"
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+    os.replace(temporary, folder / name)
+    return [TokenFile(file=name, num_kept=len(rows), num_too_long=num_too_long, num_tokens=num_tokens)]
+
+
+class Tokens:
+    """All sequences of a folder, in an order that depends on nothing but their ids."""
+
+    def __init__(self, folder: Path) -> None:
+        files = sorted(folder.glob("tokens-*.arrow"))
+        self._batches = [pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0) for file in files]
+        keys = pa.Table.from_batches([batch.select(KEYS) for batch in self._batches])
+        indices = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in KEYS]).to_numpy()
+        firsts = np.cumsum([0] + [len(batch) for batch in self._batches])
+        self._file = (np.searchsorted(firsts, indices, side="right") - 1).astype(np.int32)
+        self._row = (indices - firsts[self._file]).astype(np.int32)
+        prompts, completions = self._counts("prompt_ids")[indices], self._counts("completion_ids")[indices]
+        self.num_trained: np.ndarray = completions  # tokens of each sequence that are trained on
+        self.lengths: np.ndarray = prompts + completions
+        self.weights: np.ndarray = np.concatenate([batch["weight"].to_numpy() for batch in self._batches])[indices]
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __getitem__(self, i: int) -> Sequence:
+        batch, row = self._batches[self._file[i]], int(self._row[i])
+        prompt_ids, completion_ids = batch["prompt_ids"][row].values, batch["completion_ids"][row].values
+        return Sequence(prompt_ids.to_pylist(), completion_ids.to_pylist(), float(self.weights[i]))
+
+    def name(self, i: int) -> str:
+        """GROUP_ID/INDEX of the rollout."""
+        batch, row = self._batches[self._file[i]], int(self._row[i])
+        return f"{batch['group_id'][row]}/{batch['index'][row]}"
+
+    def problem_id(self, i: int) -> str:
+        return str(self._batches[self._file[i]]["problem_id"][int(self._row[i])])
+
+    def _counts(self, column: str) -> np.ndarray:
+        return np.concatenate([np.diff(batch[column].offsets.to_numpy()) for batch in self._batches]).astype(np.int32)
