@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from ded_ray.errors import BadInput
 from ded_ray.files.values import is_missing
-from ded_ray.models.chat import with_thought
+from ded_ray.models.thinking import with_thought
 
 ASSISTANT = frozenset({"assistant", "gpt", "model", "bot", "chatgpt", "ai"})
 USER = frozenset({"user", "human"})

@@ -88,7 +88,8 @@ def check_prompts_fit(
 def check_model(generator: Generator, knob: str) -> tuple[ChatTokenizer, Any]:
     """The model's tokenizer with its chat, and its configuration.
 
-    Raises BadInput for a model that cannot be found, has no chat template, or whose template loses the question.
+    Raises BadInput for a model that cannot be found, has no chat template or no end token, or whose template loses the
+    question.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from jinja2 import TemplateError
@@ -107,7 +108,7 @@ def check_model(generator: Generator, knob: str) -> tuple[ChatTokenizer, Any]:
         ) from error
     try:
         chat = ChatTokenizer(generator.model, generator.chat)
-        prompt = chat.render_prompt("WHAT?")
+        prompt, _ = chat.render_prompt("WHAT?"), chat.end_id
     except (OSError, ValueError, TemplateError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{knob}.chat: {generator.model!r} cannot be asked ({reason}); set a template that fits") from error

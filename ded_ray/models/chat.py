@@ -1,46 +1,21 @@
-"""Text <-> what a model sees of it: prompts and completions as tokens, once for everyone; and the thinking part.
+"""Text <-> what a model sees of it: prompts and completions as tokens, once for everyone.
 
     chat = ChatTokenizer("tiny/student")
-    chat.prompt_ids("Reverse: 12")       # the prompt in the model's own chat template, ready for an answer
-    chat.completion_ids("\\boxed{21}")   # the completion and the end token
-    final_part("<think>1 2</think>21")   # "21"
+    chat.prompt_ids("Reverse: 12")                    # the prompt in the model's own chat template, ready for an answer
+    chat.sequence_ids("Reverse: 12", "\\boxed{21}")   # (the prompt, the completion and its end token), to train on
 
 Training, curation, the engines and the report all ask this file, so that a prompt has the same tokens everywhere.
 """
 
-import re
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 
 from ded_ray.models.load import model_path
 from ded_ray.models.template import template_with
+from ded_ray.models.thinking import is_tag, opens_thought
 
 Message = dict[str, str]
 """{"role": "user" | "assistant" | "system", "content": text}"""
-
-Tags = tuple[tuple[str, str], ...]
-"""(opening, closing) of thinking parts."""
-
-_TAGS: Tags = (
-    *[(f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")],
-    ("[think]", "[/think]"),
-    ("◁think▷", "◁/think▷"),
-    ("<|start_thinking|>", "<|end_thinking|>"),
-    ("<|channel>", "<channel|>"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|begin_of_thought|>", "<|begin_of_solution|>"),
-    ("<|channel|>", "<|end|>"),
-)
-"""What models think in; case does not count. Of OpenThoughts' tags the one that begins a solution also ends a thought."""
-
-_TAG = r"[<\[◁][^<>\[\]◁▷\s]{1,30}[>\]▷]"
-_CHANNEL = re.compile(r"\s{0,9}(\w{0,20})[^<]{0,40}(?:<\|constrain\|>[^<]{0,40})?(?:<\|message\|>)?")
-"""Harmony (gpt-oss): `<|channel|>` names the channel of a message, and only `final` is for the reader."""
-
-_BEGINS_ANSWER = frozenset({"<|begin_of_solution|>", "<|channel|>"})
-_BARE_CHANNELS, _BARE_FINAL = re.compile(r"\s{0,9}analysis(?=[A-Z])"), "assistantfinal"
-"""Harmony that was decoded without its special tokens: `analysisWe need ...assistantfinalThe answer ...`."""
-
 
 PLAIN_RENDERING = {"add_generation_prompt": True, "tokenize": False}
 
@@ -88,12 +63,6 @@ class ChatTokenizer:
     def prompt_ids(self, prompt: str) -> list[int]:
         return self.encode(self.render_prompt(prompt))
 
-    @property
-    def pad_id(self) -> int:
-        """What fills a row behind its end: nothing attends to it and nothing is learnt from it."""
-        pad, end = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
-        return end if pad is None else pad
-
     def export(self, folder: str) -> None:
         """Save the tokenizer, its template with everything that the chat says built in."""
         arguments = {name: value for name, value in self._rendering.items() if name not in PLAIN_RENDERING}
@@ -103,75 +72,51 @@ class ChatTokenizer:
             self.tokenizer.chat_template = template_with(template, system=system, arguments=arguments)
         self.tokenizer.save_pretrained(folder)
 
-    def completion_ids(self, completion: str) -> list[int]:
-        """A whole completion, the end token included.
+    def sequence_ids(self, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+        """(the prompt, the completion and one end token): what is trained on.
 
-        It is not rendered as a part of the dialogue: a template would edit the thinking part away.
+        The completion is not rendered as a part of the dialogue: a template would edit the thinking part away. It ends
+        where an end token stands in its text. A thought that the template has opened is not opened again.
         """
-        return [*self.encode(completion), self.tokenizer.eos_token_id]
+        rendered = self.render_prompt(prompt)
+        if (tag := opens_thought(rendered)) and completion.lstrip().casefold().startswith(tag):
+            completion = completion.lstrip()[len(tag) :]
+            completion = completion.lstrip("\n") if rendered.endswith("\n") else completion
+        ids, ends = self.encode(completion), {self.end_id, self.tokenizer.eos_token_id}
+        length = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+        return self.encode(rendered), [*ids[:length], self.end_id]
 
+    @cached_property
+    def end_id(self) -> int:
+        """The token that ends an answer: what the chat template writes behind one, else the tokenizer's own end token.
 
-def with_thought(thought: str, text: str) -> str:
-    """A completion of a thought and a text that came apart, in one text."""
-    return f"<think>\n{thought}\n</think>\n\n{text}" if thought else text
+        Raises ValueError when there is neither.
+        """
+        own = self.tokenizer.eos_token_id
+        if (behind := self._behind_an_answer()) and behind[0] in self.tokenizer.added_tokens_decoder:
+            return behind[0]
+        if own is None:
+            raise ValueError("the tokenizer has no end token, and its template writes none behind an answer")
+        return own
 
+    def _behind_an_answer(self) -> list[int]:
+        """The tokens between an answer's last word and the end of the dialogue, as the template has them."""
+        word = "ANSWER"
+        from jinja2 import TemplateError
 
-def final_part(completion: str, tags: Tags = ()) -> str:
-    """What follows the thinking part; nothing when the thinking never ended. `tags` are known beside the common ones.
+        rendering = self._rendering | {"add_generation_prompt": False}
+        try:
+            dialogue = [*self._chat.messages("?"), {"role": "assistant", "content": word}]
+            text = self.tokenizer.apply_chat_template(dialogue, **rendering)
+        except (TemplateError, TypeError, ValueError):  # a template may refuse an assistant's turn
+            return []
+        return self.encode(text.rpartition(word)[2]) if word in text else []
 
-    Takes time linear in the completion's length.
-    """
-    unfinished, marks = _thoughts(completion, tags)
-    return "" if unfinished else completion[marks[-1][1] if marks else 0 :]
+    def decode(self, ids: list[int]) -> str:
+        """A completion as text, without its end token. Thinking tags stay, also where they are special tokens."""
+        return self.tokenizer.decode(ids, skip_special_tokens=not self.thinks_in_special_tokens)
 
-
-def think_is_paired(completion: str, tags: Tags = ()) -> bool:
-    """No think tags at all, or one pair in the right order.
-
-    A completion may also start inside the thinking part, when the chat template opened it: then only the closing
-    tag is there.
-    """
-    unfinished, marks = _thoughts(completion, tags)
-    return not unfinished and [opens for opens, _ in marks] in ([], [False], [True, False])
-
-
-def thought_has_ended(completion: str, tags: Tags = ()) -> bool:
-    """Whether a thinking part ends in this completion, wherever it began."""
-    _, marks = _thoughts(completion, tags)
-    return any(not opens for opens, _ in marks)
-
-
-def _thoughts(completion: str, tags: Tags) -> tuple[bool, list[tuple[bool, int]]]:
-    """(whether the last thought is unfinished, the tags that count as (does it open?, where it ends), in order).
-
-    Inside a thought only the tags of its own kind count: it may speak of others. A kind is its opening tag.
-    """
-    if bare := _BARE_CHANNELS.match(completion):
-        answer = completion.rfind(_BARE_FINAL)
-        opening = (True, bare.end())
-        return (True, [opening]) if answer < 0 else (False, [opening, (False, answer + len(_BARE_FINAL))])
-    pattern, kinds = _known_tags(tags)
-    opened, marks = "", list[tuple[bool, int]]()
-    for match in pattern.finditer(completion):
-        tag, end = match.group().casefold(), match.end()
-        if (kind := kinds.get(tag)) is None or (opened and kind != opened):
-            continue
-        opens = tag == kind
-        if tag == "<|channel|>" and (channel := _CHANNEL.match(completion, end)):
-            opens, end = channel.group(1).casefold() != "final", channel.end()
-        if not opens and not opened:
-            if tag == "<|end|>":  # other models end their turns with it
-                continue
-            if tag in _BEGINS_ANSWER and marks:
-                marks.pop()  # it goes with the end of the thought
-        opened = kind if opens else ""
-        marks.append((opens, end))
-    return bool(opened), marks
-
-
-@lru_cache
-def _known_tags(tags: Tags) -> tuple[re.Pattern[str], dict[str, str]]:
-    """(what looks like a tag; by each tag its kind)."""
-    kinds = {tag.casefold(): opening.casefold() for opening, closing in (*_TAGS, *tags) for tag in (closing, opening)}
-    own = [re.escape(tag) for pair in tags for tag in pair]
-    return re.compile("|".join([*own, _TAG]), re.IGNORECASE if own else 0), kinds
+    @cached_property
+    def thinks_in_special_tokens(self) -> bool:
+        """Whether thinking tags would be lost with the special tokens."""
+        return any(is_tag(token) for token in self.tokenizer.all_special_tokens)

@@ -65,7 +65,7 @@ class Reader:
 
     def surprises(self, texts: Sequence[tuple[str, str]]) -> list[Surprise]:
         """One for each (prompt, completion), in their order: as the student would be trained on them, end token included."""
-        pairs = [(self.chat.prompt_ids(prompt), self.chat.completion_ids(completion)) for prompt, completion in texts]
+        pairs = [self.chat.sequence_ids(prompt, completion) for prompt, completion in texts]
         by_index: dict[int, Surprise] = {}
         for batch in self._batches([len(prompt_ids) + len(completion_ids) for prompt_ids, completion_ids in pairs]):
             by_index |= zip(batch, self._read([pairs[i] for i in batch]), strict=True)
@@ -143,7 +143,7 @@ class Reader:
         """L x N x D: the hidden states of N texts after each of L layers, averaged over their first `max_tokens` tokens."""
         rows = []
         for text in texts:
-            ids = self.chat.encode(text)[:max_tokens] or [self.chat.tokenizer.eos_token_id]
+            ids = self.chat.encode(text)[:max_tokens] or [self.chat.end_id]
             states = self._model(torch.tensor([ids], device=self._device), output_hidden_states=True).hidden_states[1:]
             rows.append(torch.stack([state[0].float().mean(0) for state in states]).cpu())
         return torch.stack(rows, dim=1)

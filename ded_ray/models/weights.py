@@ -6,6 +6,7 @@
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -33,6 +34,14 @@ class WeightFiles:
 
     def __contains__(self, name: str) -> bool:
         return name in self._file_by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file_by_name)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """From the file's header alone. Raises SafetensorError for a file that is cut off."""
+        with safe_open(self._file_by_name[name], framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
 
     def __getitem__(self, name: str) -> torch.Tensor:
         with safe_open(self._file_by_name[name], framework="pt") as file:

@@ -79,8 +79,9 @@ class Train(Config):
     """Sequences per optimiser step, over all workers. DED: 48."""
     max_length: PositiveInt = 2048
     """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
-    packing: bool = True
-    """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest."""
+    packing: bool | None = None
+    """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest. null: packed
+    where the model takes positions, which is how it sees where a sequence begins."""
     row_tokens: PositiveInt | None = None
     """Most tokens of a packed row, which is one forward pass of one worker; null: max_length."""
     micro_batch_size: PositiveInt = 16

@@ -8,6 +8,7 @@ from ded_ray.generate.preflight import check_answers, check_model, check_prompts
 from ded_ray.recipe import Generator, Recipe, TransformersEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
+from ded_ray.train.preflight import check_student
 from ded_ray.verify.own import check_function
 from ded_ray.verify.references import tell_unverifiable, why_unverifiable
 
@@ -47,6 +48,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
             continue
         if preview := check_answers(_kept(problems), generator, knob):
             prompt_preview[knob] = preview
+    check_student(recipe.student, recipe.train)
     _check_benchmarks_fit(held_out, recipe)
     _check_teachers_differ(recipe)
     if recipe.teachers.choose:

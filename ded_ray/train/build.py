@@ -24,16 +24,25 @@ def load_student(path: str, train: Train, **how: Any) -> Any:
     """The model in float32, which its optimiser needs. Raises BadInput when its files lack a parameter: transformers would
     train a random one."""
     config = AutoConfig.from_pretrained(path)
-    attention = train.attention or attention_for(config, packing=train.packing, use_gpu=train.use_gpu)
+    attention = train.attention or attention_for(config, packing=bool(train.packing), use_gpu=train.use_gpu)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float32, attn_implementation=attention, output_loading_info=True, **how
-        )
+            path, config=_without_dropout(config), dtype=torch.float32, attn_implementation=attention,
+            output_loading_info=True, **how,
+        )  # fmt: skip
     except (ValueError, ImportError) as error:
         raise BadInput(f"train: {path} cannot be loaded for training: {' '.join(str(error).split())}") from error
     if missing := sorted(info["missing_keys"]):
         raise BadInput(f"train: the files of {path} lack {missing[0]} and {len(missing) - 1} more; they would be random")
     return model
+
+
+def _without_dropout(config: Any) -> Any:
+    """Our choice: a model's own dropout is off, as it is when it answers; both papers train on few and chosen answers."""
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    return config
 
 
 def prepare(model: Any, train: Train) -> None:

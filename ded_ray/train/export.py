@@ -1,11 +1,12 @@
 """A trained student in Hugging Face format: safetensors in the recipe's type, with the generation settings it came with.
 
-    export(path, state, train, folder)
+    export(path, model, state, train, folder)
+    write_generation_config(path, folder, chat.end_id)
 
 The tokenizer and its template are saved by `models/chat.py`.
 """
 
-import shutil
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,18 @@ def export(path: str, model: Any, state: dict[str, torch.Tensor], train: Train, 
     with torch.device("meta"):
         skeleton = AutoModelForCausalLM.from_config(config, dtype=dtype)
     skeleton._weight_conversions = getattr(model, "_weight_conversions", None)
-    # Some generation settings can be loaded but not saved: the file itself goes along instead.
-    skeleton.generation_config = GenerationConfig()
+    skeleton.generation_config = GenerationConfig()  # the student's own may be loaded, but not saved: see below
     skeleton.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
-    generation_config = cached_file(path, GENERATION_CONFIG, _raise_exceptions_for_missing_entries=False)
-    (folder / GENERATION_CONFIG).unlink(missing_ok=True)
-    if generation_config is not None:
-        shutil.copy(generation_config, folder / GENERATION_CONFIG)
+
+
+def write_generation_config(path: str, folder: Path, end_id: int) -> None:
+    """The student's own generation settings, with the token that it has learnt to end with among its end tokens."""
+    own = cached_file(path, GENERATION_CONFIG, _raise_exceptions_for_missing_entries=False)
+    settings = json.loads(Path(own).read_text()) if own is not None else {}
+    ends = settings.get("eos_token_id", AutoConfig.from_pretrained(path).get_text_config().eos_token_id)
+    ends = ends if isinstance(ends, list) else [end for end in [ends] if end is not None]
+    settings["eos_token_id"] = ends if end_id in ends else [*ends, end_id]
+    (folder / GENERATION_CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def torch_dtype(path: str, train: Train) -> torch.dtype:

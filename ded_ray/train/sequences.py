@@ -20,4 +20,4 @@ class Sequence:
 
 
 def to_sequence(example: Example, chat: ChatTokenizer) -> Sequence:
-    return Sequence(chat.prompt_ids(example.prompt), chat.completion_ids(example.completion), example.weight)
+    return Sequence(*chat.sequence_ids(example.prompt, example.completion), example.weight)

@@ -13,6 +13,7 @@ from typing import Any
 import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointUploadMode
+from transformers import AutoConfig
 
 from ded_ray.errors import BadInput
 from ded_ray.files.parts import write_atomically
@@ -21,8 +22,10 @@ from ded_ray.models.load import model_path
 from ded_ray.recipe import Generator, Train
 from ded_ray.train.batches import batch_at, num_steps
 from ded_ray.train.check import check_student
+from ded_ray.train.export import write_generation_config
 from ded_ray.train.guard import what_went_wrong
 from ded_ray.train.history import History
+from ded_ray.train.preflight import takes_positions
 from ded_ray.train.schedule import learning_rate_at
 from ded_ray.train.step import Place, Step, loss_of, run_step
 from ded_ray.train.strategy import Strategy, make_strategy
@@ -46,13 +49,13 @@ def train_worker(config: dict[str, Any]) -> None:
 
 
 def _train(config: dict[str, Any], folder: Path) -> str | None:
-    train: Train = config["train"]
+    train = _resolved(config)
     student: Generator = config["student"]
     context = ray.train.get_context()
     torch.set_num_threads(max(1, int(train.num_cpus)))
     device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
     chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(Path(config["tokens"]))
-    place = Place(context.get_world_rank(), context.get_world_size(), device, chat.pad_id)
+    place = Place(context.get_world_rank(), context.get_world_size(), device, pad_id=chat.end_id)
     torch.manual_seed(config["seed"])
     strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
     check_student(strategy, tokens, train, place)
@@ -77,8 +80,17 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     if wrong := what_went_wrong(after, 0.0, []):
         return f"train: after the last step {wrong}; lower train.learning_rate"
     _checkpoint(strategy, history, rank=place.rank)
-    _export(strategy, chat, history, folder, rank=place.rank)
+    _export(strategy, chat, history, model_path(student.model), folder, rank=place.rank)
     return None
+
+
+def _resolved(config: dict[str, Any]) -> Train:
+    """The knobs with what they leave to the model decided."""
+    train: Train = config["train"]
+    if train.packing is None:
+        packs = takes_positions(AutoConfig.from_pretrained(model_path(config["student"].model)))
+        train = train.model_copy(update={"packing": packs})
+    return train
 
 
 def _bad_step(step: int, wrong: str, done: Step, tokens: Tokens, indices: list[int]) -> str:
@@ -118,7 +130,7 @@ def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
         ray.train.report(metrics)
 
 
-def _export(strategy: Strategy, chat: ChatTokenizer, history: History, folder: Path, *, rank: int) -> None:
+def _export(strategy: Strategy, chat: ChatTokenizer, history: History, path: str, folder: Path, *, rank: int) -> None:
     """The trained model, whole or not at all."""
     unfinished = folder / f".{MODEL}"
     if rank == 0:
@@ -127,6 +139,8 @@ def _export(strategy: Strategy, chat: ChatTokenizer, history: History, folder: P
     strategy.export(unfinished)
     if rank == 0:
         chat.export(str(unfinished))
+        if (unfinished / "config.json").exists():  # not beside an adapter alone
+            write_generation_config(path, unfinished, chat.end_id)
         history.write(folder)
         history.finish()
         unfinished.rename(folder / MODEL)

@@ -8,7 +8,7 @@ Every step takes time linear in the completion's length, because models write me
 import re
 from collections.abc import Sequence
 
-from ded_ray.models.chat import final_part
+from ded_ray.models.thinking import final_part
 from ded_ray.verify.hashes import hashes
 from ded_ray.verify.signs import unwrapped
 

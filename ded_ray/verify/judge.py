@@ -9,7 +9,7 @@ talked into things, which is why the rules' `correct` and `wrong` are never its 
 import re
 from collections import Counter
 
-from ded_ray.models.chat import Tags, final_part
+from ded_ray.models.thinking import Tags, final_part
 from ded_ray.recipe import Judge
 from ded_ray.records import CHECKED, Group, Problem, Rollout, Status, stable_hash
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ded_ray.models.chat import Tags, final_part, thought_has_ended
+from ded_ray.models.thinking import Tags, final_part, thought_has_ended
 from ded_ray.recipe import Judge, Verify
 from ded_ray.records import Group, Problem, Rollout
 from ded_ray.verify.code.verifier import CodeVerifier

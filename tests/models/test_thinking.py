@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ded_ray.models.chat import final_part, think_is_paired, thought_has_ended
+from ded_ray.models.thinking import final_part, think_is_paired, thought_has_ended
 
 ANALYSIS, FINAL = "<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"
 

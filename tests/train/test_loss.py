@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ded_ray.train.batches import batch_at, micro_batches, num_steps, pad
+from ded_ray.train.batches import batch_at, micro_batches, num_steps, padded
 from ded_ray.train.loss import IGNORED, step_weights, token_losses, weighted_token_loss
 from ded_ray.train.sequences import Sequence
 
@@ -35,7 +35,7 @@ def test_negative_weights_count_by_their_mean_token_loss():
     lengths, weights = [4, 4, 2, 6], [1.0, 1.0, -0.8, -0.8]
     table = torch.randn(10, 10, generator=generator)
     scaled, normalizer = step_weights(weights, lengths)
-    batch = pad([Sequence([1], [2 + i] * length, scaled[i]) for i, length in enumerate(lengths)], pad_id=0)
+    batch = padded([Sequence([1], [2 + i] * length, scaled[i]) for i, length in enumerate(lengths)], pad_id=0)
     loss = loss_of(table[batch.input_ids], batch) / normalizer
     means = token_losses(table[batch.input_ids], batch.labels).sum(1) / torch.tensor(lengths)
     expected = (means[0] + means[1] - 0.8 * (means[2] + means[3])) / 2
@@ -44,7 +44,7 @@ def test_negative_weights_count_by_their_mean_token_loss():
 
 
 def test_labels_and_weights_stand_where_their_token_stands():
-    batch = pad([Sequence([5, 6], [7, 8], 0.5), Sequence([5], [9], 2.0)], pad_id=0)
+    batch = padded([Sequence([5, 6], [7, 8], 0.5), Sequence([5], [9], 2.0)], pad_id=0)
     assert batch.input_ids.tolist() == [[5, 6, 7, 8], [5, 9, 0, 0]]
     assert batch.labels.tolist() == [[IGNORED, IGNORED, 7, 8], [IGNORED, 9, IGNORED, IGNORED]]
     assert batch.weights_BT.tolist() == [[0, 0, 0.5, 0.5], [0, 2.0, 0, 0]]
@@ -73,7 +73,7 @@ def test_how_a_step_is_cut_up_does_not_change_its_loss():
     table = torch.randn(10, 10, generator=generator)
 
     def loss(indices):
-        batch = pad([sequences[i] for i in indices], pad_id=0)
+        batch = padded([sequences[i] for i in indices], pad_id=0)
         return loss_of(table[batch.input_ids], batch)
 
     whole = loss(range(5))

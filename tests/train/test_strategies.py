@@ -23,7 +23,7 @@ STRATEGIES = {
     "ddp": Ddp(), "fsdp2": Fsdp2(), **{f"zero-{stage}": DeepSpeed(zero_stage=stage) for stage in (1, 2, 3)},
 }  # fmt: skip
 # 11 examples in batches of 4 over 2 workers: uneven last batches, empty rows, several rows a step.
-KNOBS = Train(batch_size=4, max_length=80, learning_rate=1e-3)
+KNOBS = Train(batch_size=4, max_length=80, packing=True, learning_rate=1e-3)
 
 
 def groups() -> list[Group]:

@@ -8,20 +8,20 @@ import ray
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray.models.chat import ChatTokenizer
+from ded_ray.files.parts import write_part
 from ded_ray.models.load import model_path
 from ded_ray.recipe import DeepSpeed, Recipe, Student, Teacher, TinyProblems, Train
-from ded_ray.records import Example
+from ded_ray.records import Group, Rollout, to_table
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
 from ded_ray.train.batches import num_steps
-from ded_ray.train.ray_train import fitting_examples, train
-from ded_ray.train.sequences import to_sequence
+from ded_ray.train.ray_train import tokenize, train
+from ded_ray.train.tokens import Tokens
 from jobs.reproduce.learn import fit
 
-# 11 examples in batches of 4 over 2 workers with micro-batches of 1: uneven last batches, empty shares, accumulation.
+# 11 examples in batches of 4 over 2 workers: uneven last batches, empty rows, several rows a step.
 KNOBS = Train(
-    workers=2, num_cpus=1, epochs=2, batch_size=4, micro_batch_size=1, learning_rate=1e-3, checkpoint_every_steps=2
+    workers=2, epochs=2, batch_size=4, max_length=80, learning_rate=1e-3, checkpoint_every_steps=2
 )
 
 
@@ -35,38 +35,47 @@ def recipe(**config) -> Recipe:
     )
 
 
-def examples() -> list[Example]:
+def groups() -> list[Group]:
     return [
-        Example(
-            problem_id=p.problem_id, group_id="g", index=0, prompt=p.prompt,
-            completion=f"{'so ' * (i % 3)}\\boxed{{{p.answer}}}", reward=1.0, advantage=0.0, weight=0.25 * (i + 1),
+        Group.of(
+            problem, f"g{i}", "t",
+            [Rollout(index=0, completion=f"{'so ' * (i % 3)}\\boxed{{{problem.answer}}}", num_tokens=9,
+                     finish_reason="stop", seed=0, weight=0.25 * (i + 1))],
         )
-        for i, p in enumerate(make_problems("chain", 11, (2, 6), 0))
+        for i, problem in enumerate(make_problems("chain", 11, (2, 6), 0))
     ]  # fmt: skip
 
 
-def trained(folder: Path, name: str = "run", **config) -> list[dict[str, float]]:
-    made = recipe(**config)
-    fitting, _ = fitting_examples(examples(), made)
-    return train(fitting, made, folder=folder, name=name, counts=ray.remote(Counts).remote())
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "curated").mkdir()
+    write_part(folder / "curated", to_table(groups(), Group))
+    tokenize(folder / "curated", recipe().student, KNOBS.max_length, folder / "tokens")
+    return folder / "tokens"
 
 
-def plain_loop() -> list[float]:
-    """The same training without Ray, workers or micro-batches: whole batches in one process."""
-    chat = ChatTokenizer("tiny/student")
-    sequences = [to_sequence(example, chat) for example in fitting_examples(examples(), recipe())[0]]
-    return fit("tiny/student", sequences, KNOBS, num_steps=num_steps(len(sequences), 4, 2, None), seed=0)[1]
+def trained(tokens: Path, folder: Path, name: str = "run", counts=None, **config) -> list[dict[str, float]]:
+    return train(
+        recipe(**config), tokens=tokens, folder=folder, name=name, counts=counts or ray.remote(Counts).remote()
+    )
+
+
+def plain_loop(tokens: Path) -> list[float]:
+    """The same training without Ray, workers or packing: whole batches in one process."""
+    read = Tokens(tokens)
+    return fit("tiny/student", [read[i] for i in range(len(read))], KNOBS, num_steps=num_steps(len(read), 4, 2, None), seed=0)[1]
 
 
 @pytest.fixture(scope="module")
-def ddp(ray_cluster, tmp_path_factory):
+def ddp(ray_cluster, tokens, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
-    return folder, trained(folder)
+    return folder, trained(tokens, folder)
 
 
-def test_two_workers_are_one_plain_loop(ddp):
+def test_two_workers_are_one_plain_loop(ddp, tokens):
     _, curve = ddp
-    assert [point["loss"] for point in curve] == pytest.approx(plain_loop(), rel=1e-3)
+    assert [point["loss"] for point in curve] == pytest.approx(plain_loop(tokens), rel=1e-4)
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[0]["loss"] > curve[-1]["loss"]
 
@@ -82,8 +91,8 @@ def test_what_comes_out_is_in_hugging_face_format(ddp):
 
 
 @pytest.mark.parametrize("zero_stage", [2, 3])
-def test_deepspeed_gets_the_losses_of_ddp(ddp, tmp_path, zero_stage):
-    curve = trained(tmp_path, strategy=DeepSpeed(zero_stage=zero_stage))
+def test_deepspeed_gets_the_losses_of_ddp(ddp, tokens, tmp_path, zero_stage):
+    curve = trained(tokens, tmp_path, strategy=DeepSpeed(zero_stage=zero_stage))
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
     exported = AutoModelForCausalLM.from_pretrained(tmp_path / "model").state_dict()
     wanted = AutoModelForCausalLM.from_pretrained(ddp[0] / "model").state_dict()
@@ -114,10 +123,9 @@ ZERO_2 = pytest.param(DeepSpeed(zero_stage=2), marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("strategy", [KNOBS.strategy, ZERO_2], ids=["ddp", "zero-2"])
-def test_a_killed_worker_does_not_change_the_training(ddp, tmp_path, strategy):
+def test_a_killed_worker_does_not_change_the_training(ddp, tokens, tmp_path, strategy):
     killer = killer_of_a_worker(at_step=4)
-    made = recipe(strategy=strategy)
-    curve = train(fitting_examples(examples(), made)[0], made, folder=tmp_path, name="run", counts=killer)
+    curve = trained(tokens, tmp_path, counts=killer, strategy=strategy)
     assert ray.get(killer.killed.remote()) == 1
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)

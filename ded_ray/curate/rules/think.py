@@ -1,7 +1,7 @@
 """Format (DED, Method, corpus filtering): strict pairing of think tags."""
 
 from ded_ray.curate.rules.answer import Answer, Case
-from ded_ray.models.chat import think_is_paired
+from ded_ray.models.thinking import think_is_paired
 from ded_ray.recipe import Quality
 
 NAME = "think_unpaired"

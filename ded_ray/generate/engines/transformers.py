@@ -13,6 +13,10 @@ from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
 
 
+UNLIMITED = 1 << 20
+"""The context of a model that states none, in tokens."""
+
+
 class SeededSampling(LogitsProcessor):
     """Samples with one random stream per rollout, so that a group is the same whatever else is in its batch.
 
@@ -56,14 +60,16 @@ class TransformersModel:
         self._chat = ChatTokenizer(model, chat)
         self._tokenizer = self._chat.tokenizer
         self._tokenizer.padding_side = "left"
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
         self._model = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=dtype).to(self._device).eval()
+        rows = self._model.get_input_embeddings().num_embeddings
+        if self._tokenizer.pad_token is None or self._tokenizer.pad_token_id >= rows:
+            self._tokenizer.pad_token_id = self._chat.end_id  # padding is masked: any token will do
 
     @property
     def context(self) -> int:
         """Tokens that the model can hold, prompt and completion together."""
-        return self._model.config.max_position_embeddings
+        own: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        return own or UNLIMITED
 
     def num_prompt_tokens(self, messages: list[Message]) -> int:
         return len(self._chat.encode(self._chat.render(messages)))
@@ -83,6 +89,7 @@ class TransformersModel:
             top_p=None,
             top_k=None,
             pad_token_id=self._tokenizer.pad_token_id,
+            eos_token_id=self._end_ids(),
             logits_processor=LogitsProcessorList([seeded]),
         )
         seeded.keep_chosen(output)
@@ -100,7 +107,7 @@ class TransformersModel:
         num_tokens = int(ends[0]) + 1 if len(ends) else len(ids_T)
         return Rollout(
             index=index,
-            completion=self._tokenizer.decode(ids_T[: num_tokens - len(ends[:1])], skip_special_tokens=True),
+            completion=self._chat.decode(ids_T[: num_tokens - len(ends[:1])].tolist()),
             num_tokens=num_tokens,
             finish_reason="stop" if len(ends) else "length",
             seed=seed + index,
@@ -110,4 +117,4 @@ class TransformersModel:
     def _end_ids(self) -> list[int]:
         ids = self._model.generation_config.eos_token_id
         ids = [ids] if isinstance(ids, int) else list(ids or [])
-        return sorted({*ids, self._tokenizer.eos_token_id} - {None})
+        return sorted({*ids, self._tokenizer.eos_token_id, self._chat.end_id} - {None})

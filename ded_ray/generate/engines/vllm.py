@@ -83,6 +83,8 @@ class VllmModel:
             top_p=config.top_p,
             max_tokens=config.max_tokens,
             seed=request.seed,
+            stop_token_ids=[self._chat.end_id],
+            skip_special_tokens=not self._chat.thinks_in_special_tokens,
             logprobs=0,  # of the sampled token alone
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

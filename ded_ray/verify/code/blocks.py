@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ded_ray.models.chat import final_part
+from ded_ray.models.thinking import final_part
 
 _FENCE = re.compile(r"((?:[ \t]|>|[-*+][ \t]|[0-9]{1,3}[.)][ \t]){0,40})(`{3,}|~{3,})(.*)")
 _PYTHON = re.compile(r"i?py(?:thon)?(?:[23](?:\.[0-9]+)?)?|pypy3?")

@@ -1,6 +1,6 @@
 r"""Whether a completion is laid out as it should be: think tags in a pair, one final \boxed{}."""
 
-from ded_ray.models.chat import final_part, think_is_paired, thought_has_ended
+from ded_ray.models.thinking import final_part, think_is_paired, thought_has_ended
 from ded_ray.recipe import FormatReward
 from ded_ray.verify.extract import box_starts, last_box
 
