@@ -10,7 +10,6 @@ Padded and packed batches have the same form, so that they share one loss.
 
 import random
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -21,14 +20,19 @@ from ded_ray.train.packing import share_out
 from ded_ray.train.sequences import Sequence
 
 
-@dataclass(frozen=True)
 class Batch:
-    """What a strategy turns into a loss. All are B x T; labels and weights stand where their token stands."""
+    """What a strategy turns into a loss. All are B x T; labels and weights stand where their token stands.
 
-    input_ids: torch.Tensor
-    labels: torch.Tensor  # the token itself, IGNORED where it is not trained on: prompt and padding
-    weights_BT: torch.Tensor  # the loss weight of each label
-    position_ids: torch.Tensor  # restart at 0 with every sequence
+    Not a dataclass: FSDP2 looks into those, and would round the weights to bf16.
+    """
+
+    def __init__(
+        self, input_ids: torch.Tensor, labels: torch.Tensor, weights_BT: torch.Tensor, position_ids: torch.Tensor
+    ) -> None:
+        self.input_ids = input_ids
+        self.labels = labels  # the token itself, IGNORED where it is not trained on: prompt and padding
+        self.weights_BT = weights_BT  # the loss weight of each label
+        self.position_ids = position_ids  # restart at 0 with every sequence
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(tensor.to(device) for tensor in (self.input_ids, self.labels, self.weights_BT, self.position_ids)))

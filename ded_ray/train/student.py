@@ -9,7 +9,6 @@ catches gradients there and nowhere else.
 """
 
 import inspect
-from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -20,12 +19,11 @@ from ded_ray.train.head import Head, weighted_head_loss
 from ded_ray.train.loss import IGNORED, token_losses, weighted_token_loss
 
 
-@dataclass(frozen=True)
 class Targets:
-    """What the head predicts: N labels and their weights. One object, so that FSDP2 does not round the weights to bf16."""
+    """What the head predicts: N labels and their weights. Not a dataclass, for the same reason as Batch."""
 
-    labels_N: torch.Tensor
-    weights_N: torch.Tensor
+    def __init__(self, labels_N: torch.Tensor, weights_N: torch.Tensor) -> None:
+        self.labels_N, self.weights_N = labels_N, weights_N
 
 
 def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
