@@ -1,5 +1,7 @@
-"""Watches the memory that a local run takes."""
+"""Watches the memory that a local run takes, and gives back what is freed."""
 
+import ctypes
+import ctypes.util
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,3 +43,25 @@ def peak_memory(every_seconds: float = 3) -> Iterator[PeakMemory]:
     finally:
         over.set()
         sampler.join()
+
+
+@contextmanager
+def freed_at_once() -> Iterator[None]:
+    """Large tensors that are freed in the block go back to the system at once.
+
+    The C library keeps them otherwise, in case that others of their size follow; of a model that is divided as it is
+    built a worker would hold twice its share. Nothing happens where the C library is another one.
+    """
+    mallopt = getattr(ctypes.CDLL(ctypes.util.find_library("c")), "mallopt", None)
+    if mallopt is None:
+        yield
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGE)
+    try:
+        yield
+    finally:
+        mallopt(_MMAP_THRESHOLD, _LARGEST)
+
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
+_LARGE, _LARGEST = 1 << 20, 32 << 20  # bytes; the second is where glibc's own, growing threshold ends

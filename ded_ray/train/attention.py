@@ -14,14 +14,10 @@ from transformers.utils import is_flash_attn_2_available
 SEGMENTS = "segments"
 
 
-def attention_for(config: Any, *, packing: bool, use_gpu: bool) -> str:
-    """The name of the attention that suits best, as `from_pretrained` takes it."""
-    if use_gpu and is_flash_attn_2_available():
-        return "flash_attention_2"
-    if not packing:
-        return "sdpa"
+def attention_for(config: Any, *, use_gpu: bool) -> str:
+    """The name of the attention that suits packed rows best, as `from_pretrained` takes it."""
     if use_gpu:
-        return "flex_attention"
+        return "flash_attention_2" if is_flash_attn_2_available() else "flex_attention"
     text = config.get_text_config()
     plain = not getattr(text, "attn_logit_softcapping", None) and "gpt_oss" not in text.model_type
     return SEGMENTS if plain else "sdpa"

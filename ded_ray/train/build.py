@@ -23,18 +23,20 @@ NUM_CHECKED = 3
 def load_student(path: str, train: Train, **how: Any) -> Any:
     """The model in float32, which its optimiser needs. Raises BadInput when its files lack a parameter: transformers would
     train a random one."""
-    config = AutoConfig.from_pretrained(path)
-    attention = train.attention or attention_for(config, packing=bool(train.packing), use_gpu=train.use_gpu)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            path, config=_without_dropout(config), dtype=torch.float32, attn_implementation=attention,
-            output_loading_info=True, **how,
-        )  # fmt: skip
+        model, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True, **settings(path, train), **how)
     except (ValueError, ImportError) as error:
         raise BadInput(f"train: {path} cannot be loaded for training: {' '.join(str(error).split())}") from error
     if missing := sorted(info["missing_keys"]):
         raise BadInput(f"train: the files of {path} lack {missing[0]} and {len(missing) - 1} more; they would be random")
     return model
+
+
+def settings(path: str, train: Train) -> dict[str, Any]:
+    """How the model is made: in float32, with the attention that suits, without dropout."""
+    config = AutoConfig.from_pretrained(path)
+    attention = train.attention or (attention_for(config, use_gpu=train.use_gpu) if train.packing else None)
+    return {"config": _without_dropout(config), "dtype": torch.float32, "attn_implementation": attention}
 
 
 def _without_dropout(config: Any) -> Any:

@@ -6,10 +6,15 @@ from typing import Any
 
 import torch
 from torch.distributed import get_world_size
+from transformers import AutoModelForCausalLM, initialization as init
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.integrations import HfDeepSpeedConfig
 
+from ded_ray.models.weights import WeightFiles
 from ded_ray.recipe import DeepSpeed, Train
+from ded_ray.runtime.memory import freed_at_once
 from ded_ray.train.batches import Batch
-from ded_ray.train.build import check_loaded, load_student, prepare
+from ded_ray.train.build import check_loaded, load_student, prepare, settings
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
 
@@ -18,13 +23,10 @@ class DeepSpeedStrategy:
     def __init__(self, path: str, train: Train, *, rank: int, device: torch.device) -> None:
         assert isinstance(train.strategy, DeepSpeed)
         self._deepspeed = _import_deepspeed(use_gpu=train.use_gpu)
-        from transformers.integrations import HfDeepSpeedConfig
-
         self._path, self._train, self._rank, self._device = path, train, rank, device
         config = _deepspeed_config(train, train.strategy)
-        sharding = HfDeepSpeedConfig(config)  # as long as it is alive, transformers divides a model of ZeRO 3 as it builds it
-        self._model = load_student(path, train)
-        del sharding
+        with freed_at_once():
+            self._model = self._divided(config) if self._stage == 3 else load_student(path, train)
         check_loaded(self._model, path, self._whole)
         prepare(self._model if self._stage == 3 else self._model.to(device), train)
         optimizer = make_optimizer(self._model, train)
@@ -62,6 +64,28 @@ class DeepSpeedStrategy:
                     state[name] = whole.detach().cpu().clone()
         if self._rank == 0:
             export(self._path, self._model, state, self._train, folder)
+
+    def _divided(self, config: dict[str, Any]) -> Any:
+        """The model with its parameters divided over the workers from the beginning: one at a time is ever whole.
+
+        transformers reads all of the files first (integrations/deepspeed.py); it does so here only for models whose
+        parameters have other names in their files.
+        """
+        how = settings(self._path, self._train)
+        with init.no_init_weights(), self._deepspeed.zero.Init(config_dict_or_path=config):
+            model = AutoModelForCausalLM.from_config(how.pop("config"), **how)
+        model.tie_weights()
+        if get_model_conversion_mapping(model, add_legacy=False):
+            sharding = HfDeepSpeedConfig(config)  # what makes transformers divide a model, as long as it is alive
+            model = load_student(self._path, self._train)
+            del sharding
+            return model
+        files, prefix = WeightFiles(self._path), f"{model.base_model_prefix}."
+        for name, parameter in model.named_parameters():
+            with self._deepspeed.zero.GatheredParameters([parameter], modifier_rank=0):
+                if self._rank == 0:
+                    parameter.data.copy_(files[name if name in files else name.removeprefix(prefix)])
+        return model
 
     @property
     def _stage(self) -> int:
