@@ -110,10 +110,8 @@ def killer_of_a_worker(at_step: int):
     return ray.remote(Killer).remote()
 
 
-ZERO_2 = pytest.param(DeepSpeed(zero_stage=2), marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("strategy", [KNOBS.strategy, ZERO_2], ids=["ddp", "zero-2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", [KNOBS.strategy, DeepSpeed(zero_stage=2)], ids=["ddp", "zero-2"])
 def test_a_killed_worker_does_not_change_the_training(ddp, tmp_path, strategy):
     killer = killer_of_a_worker(at_step=4)
     made = recipe(strategy=strategy)
