@@ -57,11 +57,26 @@ def run_cli(
     return finished
 
 
+SHORT_BENCHMARK = "{{name: {family}, domain: {domain}, problems: {{kind: tiny, family: {family}, num_problems: 6}}}}"
+SHORT_FAMILIES = [
+    {"family": family, "domain": domain}
+    for family, domain in [("chain", "in"), ("reverse", "out"), ("sort", "out"), ("larger", "out")]
+]
+SHORT = [
+    "problems.num_problems=40", "student.sampling.num_rollouts=4", "student.engine.batch_size=4",
+    "teacher.sampling.num_rollouts=4", "teacher.engine.batch_size=4", "train.max_steps=6", "train.checkpoint_every_steps=4",
+    "evaluate.sampling.num_rollouts=2",
+    f"evaluate.benchmarks=[{', '.join(map(SHORT_BENCHMARK.format_map, SHORT_FAMILIES))}]",
+]  # fmt: skip
+SHORT_COMMAND = ["quickstart", *[part for knob in SHORT for part in ("--set", knob)]]
+"""The whole chain on little: its numbers say nothing, its parts are all there."""
+
+
 @pytest.fixture(scope="session")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quickstart as the README has it: on a Ray of its own, with its own defaults. Takes minutes, once."""
+def quickstart(tmp_path_factory: pytest.TempPathFactory, ray_cluster: str) -> Path:
+    """A finished run of the quickstart on little. (`slow` tests make the whole one.)"""
     folder = tmp_path_factory.mktemp("runs") / "quickstart"
-    finished = run_cli("quickstart", "--out", folder)
+    finished = run_cli(*SHORT_COMMAND, "--out", folder, address=ray_cluster)
     (folder.parent / "output.txt").write_text(finished.stdout + finished.stderr)
     return folder
 

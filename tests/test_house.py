@@ -22,7 +22,7 @@ FLOORS = [
 ]
 """A room imports from the floors below it, never from its own or from above."""
 
-TORCH_FILES = {"models/surprisal.py", "generate/engines/transformers.py", "tiny/make.py"}
+TORCH_FILES = {"models/surprisal.py", "models/weights.py", "generate/engines/transformers.py", "tiny/make.py"}
 RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/transformers_app.py"}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""
 

@@ -1,4 +1,4 @@
-"""The quickstart, once, as a user runs it; then everything that should be true of its folder."""
+"""The quickstart on little, once, as a user runs it; then everything that should be true of its folder."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DED_RAY, PROJECT, run_cli
+from conftest import DED_RAY, PROJECT, SHORT_COMMAND, run_cli
 
 from ded_ray.files.parts import read_records
 from ded_ray.records import Group, Problem
@@ -26,26 +26,6 @@ def scores(folder: Path) -> dict[tuple[str, str], dict]:
 
 def tokens(folder: Path) -> dict[str, str]:
     return {name: json.loads((folder / name / "_manifest.json").read_text())["token"] for name in STAGES}
-
-
-def test_the_student_reasons_better_than_its_base(quickstart):
-    found = scores(quickstart)
-    base, student = found["base", "chain"], found["student", "chain"]
-    assert student["ci95_low"] > base["ci95_high"]
-    assert {row["domain"] for row in found.values()} == {"in", "out"}
-    needed = {
-        "model",
-        "benchmark",
-        "domain",
-        "pass_at_1",
-        "ci95_low",
-        "ci95_high",
-        "cut_off_rate",
-        "num_problems",
-        "num_samples",
-    }
-    assert all(needed <= row.keys() for row in found.values())
-    assert {model for model, _ in found} == {"base", "student", "teacher"}
 
 
 def test_rows_in_are_rows_kept_plus_rows_dropped(quickstart):
@@ -91,9 +71,9 @@ def test_the_terminal_is_quiet_and_ends_with_the_result(quickstart):
     assert "ETA" in output
 
 
-def test_the_same_command_again_does_nothing_and_says_so(quickstart):
+def test_the_same_command_again_does_nothing_and_says_so(quickstart, ray_cluster):
     before = {path: path.stat().st_mtime_ns for path in quickstart.rglob("*") if path.name != "recipe.yaml"}
-    again = run_cli("quickstart", "--out", quickstart)
+    again = run_cli(*SHORT_COMMAND, "--out", quickstart, address=ray_cluster)
     assert "already done" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -115,6 +95,30 @@ def test_the_report_is_whole_offline_and_safe(quickstart):
     assert dom.count("<details") == 13
 
 
+@pytest.mark.slow
+def test_the_student_reasons_better_than_its_base(tmp_path):
+    """The quickstart as the README has it: on a Ray of its own, with its own defaults."""
+    run_cli("quickstart", "--out", tmp_path / "run")
+    found = scores(tmp_path / "run")
+    base, student = found["base", "chain"], found["student", "chain"]
+    assert student["ci95_low"] > base["ci95_high"]
+    assert {row["domain"] for row in found.values()} == {"in", "out"}
+    needed = {
+        "model",
+        "benchmark",
+        "domain",
+        "pass_at_1",
+        "ci95_low",
+        "ci95_high",
+        "cut_off_rate",
+        "num_problems",
+        "num_samples",
+    }
+    assert all(needed <= row.keys() for row in found.values())
+    assert {model for model, _ in found} == {"base", "student", "teacher"}
+
+
+@pytest.mark.slow
 def test_evaluate_report_and_show(copied_quickstart, ray_cluster):
     shown = run_cli("show", copied_quickstart)
     assert "teacher_rollouts" in shown.stdout
@@ -129,6 +133,7 @@ def test_evaluate_report_and_show(copied_quickstart, ray_cluster):
     assert refused.returncode == 2
 
 
+@pytest.mark.slow
 def test_serve_answers_and_goes_when_told(quickstart):
     from openai import OpenAI
 

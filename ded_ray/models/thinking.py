@@ -1,7 +1,7 @@
 """The thinking part of a completion, in whatever tags a model thinks in.
 
-    final_part("<think>1 2</think>21")   # "21"
-    final_part("<think>1 2")             # "": nothing that is announced inside an unfinished thought counts
+final_part("<think>1 2</think>21")   # "21"
+final_part("<think>1 2")             # "": nothing that is announced inside an unfinished thought counts
 """
 
 import re

@@ -1,8 +1,8 @@
 """A model's weight files in the safetensors format, one tensor at a time.
 
-    files = WeightFiles(path)
-    "lm_head.weight" in files
-    files["lm_head.weight"]       # read now, and nothing else
+files = WeightFiles(path)
+"lm_head.weight" in files
+files["lm_head.weight"]       # read now, and nothing else
 """
 
 import json

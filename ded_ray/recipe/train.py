@@ -1,6 +1,6 @@
 """Knobs of training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -44,7 +44,7 @@ class Lora(Config):
     """Train an adapter of low rank and leave the model as it is (arXiv 2106.09685). Neither paper does."""
 
     rank: PositiveInt = 16
-    alpha: PositiveFloat = 32
+    alpha: PositiveInt = 32
     """The adapter's product is multiplied by alpha / rank."""
     dropout: Rate = 0.0
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
@@ -77,21 +77,8 @@ class Train(Config):
     """Stop after this many optimiser steps, whatever the epochs say."""
     batch_size: PositiveInt = 48
     """Sequences per optimiser step, over all workers. DED: 48."""
-    max_length: PositiveInt = 2048
-    """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
-    packing: bool | None = None
-    """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest. null: packed
-    where the model takes positions, which is how it sees where a sequence begins."""
-    row_tokens: PositiveInt | None = None
-    """Most tokens of a packed row, which is one forward pass of one worker; null: max_length."""
     micro_batch_size: PositiveInt = 16
     """Without packing: sequences per forward pass of one worker."""
-    attention: Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"] | None = None
-    """null: flash attention where it is installed, flex attention on other GPUs, on a CPU our own over packed rows."""
-    activation_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: about a third slower, far less memory."""
-    compile: bool = False
-    """torch.compile each layer."""
 
     learning_rate: PositiveFloat = 1e-5
     """Its peak. DED: 1e-5; scheduler and warm-up not stated."""
@@ -105,9 +92,27 @@ class Train(Config):
     dft: bool = False
     """Multiply every token's loss by its probability under the student, held constant (DFT, arXiv 2508.05629)."""
 
+    max_length: PositiveInt = 2048
+    """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
+    packing: bool | None = None
+    """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest. null: packed
+    where the model takes positions, which is how it sees where a sequence begins."""
+    row_tokens: PositiveInt | None = None
+    """Most tokens of a packed row, which is one forward pass of one worker; null: max_length."""
+    attention: Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"] | None = None
+    """null: flash attention where it is installed, flex attention on other GPUs, on a CPU our own over packed rows."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: about a third slower, far less memory."""
+    compile: bool = False
+    """torch.compile each layer."""
+
     checkpoint_every_steps: PositiveInt = 50
     max_failures: NonNegativeInt = 3
     """Worker failures that are answered by a restart from the last checkpoint."""
+
+    def identity(self) -> dict[str, Any]:
+        """The number of workers does not count: another one goes on from the same checkpoint, to the same result."""
+        return super().identity() | {"workers": 2}  # the number that earlier versions counted, at its default
 
     @property
     def in_bf16(self) -> bool:

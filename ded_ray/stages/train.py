@@ -42,6 +42,4 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     with progress("train", total, "steps") as counts:
         curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
     shutil.rmtree(tokens)
-    stage.seal(
-        "examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"]
-    )
+    stage.seal("examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"])

@@ -23,12 +23,12 @@ def attention_for(config: Any, *, use_gpu: bool) -> str:
     return SEGMENTS if plain else "sdpa"
 
 
-def segmented_attention(
-    module: torch.nn.Module,
+def _segmented_attention(
+    module: torch.nn.Module,  # noqa: ARG001
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None,  # noqa: ARG001
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -65,5 +65,5 @@ def _no_mask(*_: Any, **__: Any) -> None:
     return None
 
 
-AttentionInterface.register(SEGMENTS, segmented_attention)
+AttentionInterface.register(SEGMENTS, _segmented_attention)
 AttentionMaskInterface.register(SEGMENTS, _no_mask)

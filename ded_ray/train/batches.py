@@ -9,6 +9,7 @@ Padded and packed batches have the same form, so that they share one loss.
 """
 
 import random
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from functools import lru_cache
 
@@ -63,7 +64,7 @@ def _order(num_sequences: int, epoch: int, seed: int) -> list[int]:
 
 
 def rows_of_worker(
-    batch: Many[int], lengths: Many[int], train: Train, *, rank: int, num_workers: int
+    batch: Many[int], lengths: Mapping[int, int], train: Train, *, rank: int, num_workers: int
 ) -> list[list[int]]:
     """What one worker does in one step: the indices of each forward pass. Every worker gets equally many, some of them
     empty: collectives must match."""

@@ -1,8 +1,8 @@
 """A student from its files to a model that can be trained: what all strategies share.
 
-    model = load_student(path, train, use_gpu=False)              # a whole copy
-    model = load_student(path, train, distributed_config=config)  # this worker's shards only
-    prepare(model, train)                                         # adapters, checkpointing, the weighted loss
+model = load_student(path, train, use_gpu=False)              # a whole copy
+model = load_student(path, train, distributed_config=config)  # this worker's shards only
+prepare(model, train)                                         # adapters, checkpointing, the weighted loss
 """
 
 from collections.abc import Callable

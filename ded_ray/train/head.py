@@ -33,7 +33,7 @@ def weighted_head_loss(
     weights_N: torch.Tensor,
     *,
     bias_V: torch.Tensor | None = None,
-    head: Head = Head(),  # noqa: B008 - frozen
+    head: Head = Head(),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(sum of weight x loss over N positions; the losses in nats, N, without gradient).
 
@@ -107,7 +107,7 @@ class _HeadLoss(torch.autograd.Function):
         return (losses_N * loss_weights_N).sum(), losses_N
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: torch.Tensor, _: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad_loss: torch.Tensor, _: torch.Tensor) -> Any:
         gradients, ctx.gradients = ctx.gradients, None  # a second backward pass would need the first one's buffers
         return *[None if gradient is None else gradient.mul_(grad_loss) for gradient in gradients], None, None, None
 

@@ -6,10 +6,11 @@ A forward pass is one row: flash attention sees the borders between sequences on
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 
 
-def best_fit(indices: Many[int], lengths: Many[int], capacity: int) -> list[list[int]]:
+def best_fit(indices: Many[int], lengths: Mapping[int, int], capacity: int) -> list[list[int]]:
     """Rows of indices, each at most `capacity` tokens long: the longest first, each into the fullest row that has room.
 
     Raises ValueError for a sequence that is longer than a row.
@@ -28,7 +29,7 @@ def best_fit(indices: Many[int], lengths: Many[int], capacity: int) -> list[list
     return rows
 
 
-def share_out(batch: Many[int], lengths: Many[int], *, num_workers: int, capacity: int) -> list[list[list[int]]]:
+def share_out(batch: Many[int], lengths: Mapping[int, int], *, num_workers: int, capacity: int) -> list[list[list[int]]]:
     """The rows of each worker for one step. Every worker gets equally many, some of them empty: collectives must match.
 
     As many rounds as best fit needs; then the sequences are spread so that rows are equally long, where that fits.
@@ -41,7 +42,7 @@ def share_out(batch: Many[int], lengths: Many[int], *, num_workers: int, capacit
     return [rows[rank::num_workers] + [[]] * (rounds - len(rows[rank::num_workers])) for rank in range(num_workers)]
 
 
-def _spread(batch: Many[int], lengths: Many[int], num_rows: int) -> list[list[int]]:
+def _spread(batch: Many[int], lengths: Mapping[int, int], num_rows: int) -> list[list[int]]:
     """The longest first, each into the emptiest row."""
     rows: list[list[int]] = [[] for _ in range(num_rows)]
     used = [(0, row) for row in range(num_rows)]

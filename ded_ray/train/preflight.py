@@ -27,7 +27,9 @@ def check_student(student: Student, train: Train) -> None:
     if architecture is None:
         raise _refusal(student, f"transformers has no causal language model for {config.model_type}")
     if train.packing and not takes_positions(config):
-        raise BadInput(f"train.packing: {config.model_type} takes no positions, so it cannot tell sequences apart; leave it out")
+        raise BadInput(
+            f"train.packing: {config.model_type} takes no positions, so it cannot tell sequences apart; leave it out"
+        )
     chat = ChatTokenizer(student.model, student.chat)
     highest = max([chat.end_id, *chat.prompt_ids("WHAT?")])
     if highest >= text.vocab_size:
@@ -45,7 +47,7 @@ def architecture_of(config: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     mapping: Any = AutoModelForCausalLM._model_mapping
-    return mapping[type(config)] if type(config) in mapping else None
+    return mapping.get(type(config), None)
 
 
 def takes_positions(config: Any) -> bool:

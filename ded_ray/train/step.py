@@ -1,7 +1,6 @@
 """One optimiser step over all workers: forward and backward of every row, one update, and what each sequence lost."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -59,7 +58,8 @@ def _passes(
     num_trained = [int(tokens.num_trained[i]) for i in indices]
     weights, normalizer = step_weights([float(tokens.weights[i]) for i in indices], num_trained)
     weight_of, place_of = dict(zip(indices, weights, strict=True)), {index: n for n, index in enumerate(indices)}
-    rows = rows_of_worker(indices, tokens.lengths, train, rank=place.rank, num_workers=place.num_workers)
+    lengths = {i: int(tokens.lengths[i]) for i in indices}
+    rows = rows_of_worker(indices, lengths, train, rank=place.rank, num_workers=place.num_workers)
     found = torch.zeros(1 + len(indices), device=place.device)  # the loss, then the mean loss of each sequence
     for number, row in enumerate(rows, start=1):
         sequences = [replace(tokens[i], weight=weight_of[i]) for i in row]
@@ -75,5 +75,3 @@ def _passes(
     torch.distributed.all_reduce(found)
     loss_of_step, *losses = found.tolist()
     return loss_of_step, losses, normalizer
-
-

@@ -9,7 +9,6 @@ catches gradients there and nowhere else.
 """
 
 import inspect
-from types import MethodType
 from typing import Any
 
 import torch
@@ -36,14 +35,14 @@ def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
     own_head_forward = head.forward
     style, known = head_of(model, dft=dft), set(inspect.signature(base.forward).parameters)
 
-    def head_forward(self: Any, hidden: torch.Tensor, targets: Targets | None = None) -> Any:
+    def head_forward(hidden: torch.Tensor, targets: Targets | None = None) -> Any:
         if targets is None:
             return own_head_forward(hidden)
         return weighted_head_loss(
-            hidden, self.weight, targets.labels_N, targets.weights_N, bias_V=getattr(self, "bias", None), head=style
+            hidden, head.weight, targets.labels_N, targets.weights_N, bias_V=getattr(head, "bias", None), head=style
         )
 
-    def forward(self: Any, batch: Batch, *, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(batch: Batch, *, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         arguments = {"position_ids": batch.position_ids, "use_cache": False}
         arguments = {name: value for name, value in arguments.items() if name in known}
         if plain:
@@ -58,8 +57,8 @@ def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
         losses_BT[:, 1:][trained_BT] = losses_N
         return loss, losses_BT
 
-    head.forward = MethodType(head_forward, head)
-    model.forward = MethodType(forward, model)
+    head.forward = head_forward
+    model.forward = forward
 
 
 def plain_loss(logits_BTV: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

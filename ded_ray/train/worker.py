@@ -60,7 +60,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
     check_student(strategy, tokens, train, place)
     total = num_steps(len(tokens), train.batch_size, train.epochs, train.max_steps)
-    first_step, history = _resume(strategy, folder, place, total)
+    first_step, history = _resume(strategy, folder, place)
 
     for step in range(first_step, total):
         torch.manual_seed(config["seed"] * 1_000_003 + step)  # an adapter's dropout is the same after a restart
@@ -102,7 +102,7 @@ def _bad_step(step: int, wrong: str, done: Step, tokens: Tokens, indices: list[i
     )
 
 
-def _resume(strategy: Strategy, folder: Path, place: Place, total: int) -> tuple[int, History]:
+def _resume(strategy: Strategy, folder: Path, place: Place) -> tuple[int, History]:
     """(first step to do, what was so far): from the last checkpoint that Ray Train committed, else from the start."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:

@@ -23,6 +23,7 @@ def group(problem: Problem) -> Group:
     return Group.of(problem, problem.problem_id, "m", rollouts)
 
 
+@pytest.mark.slow
 def test_the_lowest_rank_surprisal_ratio_is_picked(ray_cluster):
     made = [group(problem) for problem in make_problems("chain", 20, (3, 6), 0)]
     config = Curate(diversity=Diversity(num_kept=1, pick="lowest_rsr"))

@@ -184,6 +184,7 @@ def test_a_benchmarks_question_that_is_shorter_than_a_run_is_looked_for_as_a_who
     assert hit.match == "what is the square root of 144"
 
 
+@pytest.mark.slow
 def test_real_training_questions_that_share_their_words_with_the_test_questions():
     def read(name):
         rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]
@@ -218,6 +219,7 @@ def test_texts_without_spaces_are_compared_by_their_characters():
     assert words("caf\u0065\u0301") == words("caf\u00e9")
 
 
+@pytest.mark.slow
 def test_real_questions_that_are_asked_twice_or_nearly_so():
     def asked(name, column, **config):
         rows = [json.loads(line) for line in shared(name).read_text().strip().split("\n")]

@@ -20,6 +20,7 @@ from ded_ray.recipe import Sampling, ScriptedEngine, Teacher
 from ded_ray.records import Group, Problem, to_table
 from ded_ray.tiny.problems import make_problems
 
+pytestmark = pytest.mark.slow
 PROBLEMS = make_problems("chain", 40, (3, 6), 0)
 
 

@@ -91,6 +91,7 @@ def test_groups_that_a_dying_actor_doubled_are_single_again(ray_cluster, tmp_pat
     assert len(list(read_records(tmp_path / "groups", Group))) == 8
 
 
+@pytest.mark.slow
 def test_adaptive_sampling_goes_on_only_where_a_group_is_mixed(ray_cluster, tmp_path):
     problems = [
         problem for problem in make_problems("chain", 60, (3, 6), 0) if problem.answer != "0"

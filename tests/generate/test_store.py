@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ded_ray.files.parts import read_records, write_part
 from ded_ray.generate.identity import Ids, as_number
@@ -84,6 +85,7 @@ def test_doubled_groups_are_single_again(tmp_path):
     assert sorted(g.problem_id for g in read_records(tmp_path, Group)) == list("01234")
 
 
+@pytest.mark.slow
 def test_ids_are_a_set_in_eight_bytes_each():
     ids, numbers = Ids(), np.random.default_rng(0).integers(0, 2**64 - 1, 250_000, np.uint64).tolist()
     for number in numbers:

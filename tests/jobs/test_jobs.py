@@ -29,6 +29,7 @@ evaluate:
 """
 
 
+@pytest.mark.slow
 def test_a_submitted_job_is_the_same_as_run(ray_cluster: str, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
     dashboard = f"http://{ray._private.worker.global_worker.node.webui_url}"

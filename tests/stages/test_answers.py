@@ -46,6 +46,7 @@ def curated(folder, recipe):
     return ledger, list(read_records(stage.folder, Group)), run
 
 
+@pytest.mark.slow
 def test_several_teachers_answer_every_question_each_in_its_own_way(ray_cluster, tmp_path):
     ledger, groups, _ = curated(tmp_path, RECIPE)
     assert sorted((g.model, g.problem_id) for g in groups) == sorted(
@@ -98,6 +99,7 @@ def test_teachers_that_cannot_be_told_apart_are_refused(tmp_path):
         read_inputs(load_recipe(tmp_path / "recipe.yaml"))
 
 
+@pytest.mark.slow
 def test_what_is_taken_out_of_quarantine_is_asked_again_by_a_finished_run(ray_cluster, tmp_path):
     poison = {"kind": "scripted", "batch_size": 1, "dies_at": "chain-1-3"}
     dying = RECIPE | {"teachers": [{"model": "steady", "engine": poison, "sampling": {"num_rollouts": 2}}]}
@@ -139,6 +141,7 @@ def test_subjects_are_mixed_by_their_quotas_and_contamination_is_told(ray_cluste
     assert line["rows_kept"] == 15
 
 
+@pytest.mark.slow
 def test_a_run_of_which_every_prompt_is_in_quarantine_says_so(ray_cluster, tmp_path):
     one = RECIPE["problems"] | {"num_problems": 1}
     engine = {"kind": "scripted", "batch_size": 1, "dies_at": "chain-1-0"}

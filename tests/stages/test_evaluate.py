@@ -120,6 +120,7 @@ def test_an_evaluation_that_is_stopped_half_way_asks_nothing_twice(ray_cluster, 
     assert set(server.asked.values()) == {2}, "another checkpoint under the same name is asked anew"
 
 
+@pytest.mark.slow
 def test_models_are_compared_on_the_same_random_streams(ray_cluster, server, tmp_path):
     evaluated(tmp_path / "run")
     for problems in BENCHMARKS.values():
@@ -127,6 +128,7 @@ def test_models_are_compared_on_the_same_random_streams(ray_cluster, server, tmp
             assert server.seeds[problem.prompt] == group_seed(5, problem.problem_id, "evaluate"), "no model is in the seed"
 
 
+@pytest.mark.slow
 def test_a_refused_prompt_is_unchecked_and_stays_in_the_denominator(ray_cluster, server, tmp_path):
     server.refused = {BENCHMARKS["sort"][2].prompt}
     groups = evaluated(tmp_path / "run")["sort"]

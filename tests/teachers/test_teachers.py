@@ -171,6 +171,7 @@ def test_a_teacher_is_chosen_and_the_run_goes_on_with_it(ray_cluster, tmp_path):
     assert sorted(each["model"] for each in scores) == ["base", "student", f"teachers.{found['winner']}"]
 
 
+@pytest.mark.slow
 def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
     scripted = [
         {"model": name, "engine": {"kind": "scripted", "error_rate": rate}} for name, rate in (("a", 0.5), ("b", 0.0))

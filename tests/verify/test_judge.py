@@ -112,6 +112,7 @@ def test_a_prompt_without_its_parts_is_refused():
         Judge(model="j", prompt="{question} {answer}")
 
 
+@pytest.mark.slow
 def test_a_real_judge_in_the_plan_is_never_paid_twice(ray_cluster, tmp_path):
     """A tiny model knows nothing of judging: its replies cannot be read, and what was unchecked stays unchecked."""
     config = Judge.model_validate({"model": "tiny/student", "audit_rate": 1.0, "prompt": "{question}{reference}{answer}",

@@ -55,6 +55,7 @@ def test_a_reference_that_names_no_option_is_unverifiable():
     assert ChoiceVerifier(("boxed",)).verify(r"\boxed{A}", "Z", ["p", "q"]).status == "unverifiable"
 
 
+@pytest.mark.slow
 def test_all_of_mmlu_by_letter_and_by_text():
     verifier = ChoiceVerifier(("boxed",))
     rows = [json.loads(line) for line in shared("mmlu_stem_test.jsonl").read_text().splitlines()]

@@ -125,6 +125,7 @@ ROWS = [
 
 @needs_linux
 @needs_walls
+@pytest.mark.slow
 def test_the_same_rows_get_the_same_verdicts_on_an_idle_and_on_a_busy_machine(make_load):
     verifiers = {
         "math": MathVerifier(Verify(timeout_seconds=2, cpu_seconds=2)),

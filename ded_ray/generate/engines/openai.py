@@ -16,8 +16,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from ded_ray.errors import Stopped
 from ded_ray.generate.engine import Answer, Refusal, Request, as_they_come
 from ded_ray.generate.engines.budget import Budget, Cost, Reservation
-from ded_ray.models.thinking import with_thought
 from ded_ray.models.finish_reason import finish_reason_of
+from ded_ray.models.thinking import with_thought
 from ded_ray.recipe import OpenAIEngine
 from ded_ray.records import Rollout
 

@@ -12,7 +12,6 @@ from ded_ray.models.load import model_path
 from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
 
-
 UNLIMITED = 1 << 20
 """The context of a model that states none, in tokens."""
 

@@ -1,12 +1,15 @@
 """ZeRO 1-3: optimiser state, gradients and parameters divided over the workers, by DeepSpeed."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed import get_world_size
-from transformers import AutoModelForCausalLM, initialization as init
+from transformers import AutoModelForCausalLM
+from transformers import initialization as init
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.integrations import HfDeepSpeedConfig
 
@@ -17,6 +20,10 @@ from ded_ray.train.batches import Batch
 from ded_ray.train.build import check_loaded, load_student, prepare, settings
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
+
+
+NUM_WORKERS = "num_workers"
+"""File of a checkpoint: how many workers saved it."""
 
 
 class DeepSpeedStrategy:
@@ -48,12 +55,27 @@ class DeepSpeedStrategy:
         self._engine.save_checkpoint(
             str(folder), tag="state", client_state={"step": step}, exclude_frozen_parameters=self._train.lora is not None
         )
+        if self._rank == 0:
+            (folder / NUM_WORKERS).write_text(str(get_world_size()))
 
     def load(self, folder: Path) -> int:
-        _, client_state = self._engine.load_checkpoint(
-            str(folder), tag="state", load_module_strict=self._train.lora is None
-        )
+        tag = "state"
+        if int((folder / NUM_WORKERS).read_text()) != get_world_size():
+            tag = self._for_any_number(folder)
+            self._engine._config.load_universal_checkpoint = True
+        _, client_state = self._engine.load_checkpoint(str(folder), tag=tag, load_module_strict=self._train.lora is None)
+        self._engine._config.load_universal_checkpoint = False
         return client_state["step"]
+
+    def _for_any_number(self, folder: Path) -> str:
+        """Write the checkpoint anew with a file for each parameter, which any number of workers can read; its tag."""
+        tag = "universal"
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0 and not (folder / tag).exists():
+            command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+            folders = ["--input_folder", str(folder / "state"), "--output_folder", str(folder / tag)]
+            subprocess.run([*command, *folders], check=True, stdout=subprocess.DEVNULL)
+        torch.distributed.barrier()
+        return tag
 
     def export(self, folder: Path) -> None:
         state = {}

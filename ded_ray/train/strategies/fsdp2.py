@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
-from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.distributed import DistributedConfig
 
@@ -73,7 +73,7 @@ class Fsdp2Strategy:
 
     def export(self, folder: Path) -> None:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=self._train.lora is not None)
-        state = get_model_state_dict(self._model, options=options)
+        state: Any = get_model_state_dict(self._model, options=options)
         if self._rank == 0:
             export(self._path, self._model, state, self._train, folder)
 
@@ -92,9 +92,12 @@ def _sharded(path: str, train: Train, strategy: Fsdp2) -> Any:
             fsdp_size=get_world_size(), fsdp_cpu_offload=strategy.cpu_offload, fsdp_mixed_precision=train.in_bf16
         )
         return load_student(path, train, distributed_config=config)
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if train.in_bf16 else None
-    more = ({"mp_policy": policy} if policy else {}) | ({"offload_policy": CPUOffloadPolicy()} if strategy.cpu_offload else {})
-    return fully_shard(load_student(path, train), **more)
+    in_bf16 = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    return fully_shard(
+        load_student(path, train),
+        mp_policy=in_bf16 if train.in_bf16 else MixedPrecisionPolicy(),
+        offload_policy=CPUOffloadPolicy() if strategy.cpu_offload else OffloadPolicy(),
+    )
 
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -192,6 +192,7 @@ def reference(row: dict) -> str:
 
 
 @needs_walls
+@pytest.mark.slow
 def test_all_humaneval_references_pass():
     verifier = CodeVerifier(Code())
     rows = humaneval()
@@ -202,6 +203,7 @@ def test_all_humaneval_references_pass():
 
 
 @needs_walls
+@pytest.mark.slow
 def test_all_humaneval_references_made_wrong_fail():
     """Each solution wrapped so that it answers the opposite, or something else."""
     verifier = CodeVerifier(Code())

@@ -324,6 +324,7 @@ def test_verdicts(verifier, found, reference, verdict):
     assert status(verifier, found, reference) == verdict
 
 
+@pytest.mark.slow
 def test_never_worse_than_math_verify_itself(verifier):
     """Against its own defaults, on all of the above: nothing that it has right do we have wrong."""
     from math_verify import parse, verify

@@ -27,6 +27,7 @@ def verifying():
     made.close()
 
 
+@pytest.mark.slow
 def test_hostile_answers(verifying):
     assert verdict(verifying, "math", *HONEST["math"])[0] == "correct"
     tally = torture(verifying, "math", ANSWERS, DEADLINE_SECONDS)
@@ -36,6 +37,7 @@ def test_hostile_answers(verifying):
 
 
 @needs_walls
+@pytest.mark.slow
 def test_hostile_programs(verifying, monkeypatch):
     monkeypatch.setenv("SECRET", "SECRET")
     assert verdict(verifying, "code", *HONEST["code"])[0] == "correct"
