@@ -53,10 +53,32 @@ class Lora(Config):
     """A whole model, or the adapter alone in PEFT's format."""
 
 
+class HeldOut(Config):
+    """Questions that are not trained on, to choose by how long to train. Neither paper does; DED trains 10 epochs."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Of the questions."""
+    every_steps: PositiveInt = 25
+    """Their loss is measured and a checkpoint written each time; the best one is what comes out."""
+    patience: PositiveInt | None = None
+    """Stop after so many measurements without a better one; null: train to the end all the same."""
+
+
 class Train(Config):
     SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile"})
     ADDED = frozenset(
-        {"packing", "row_tokens", "attention", "precision", "export_dtype", "lora", "dft", "schedule", "adam_betas"}
+        {
+            "packing",
+            "row_tokens",
+            "attention",
+            "precision",
+            "export_dtype",
+            "lora",
+            "dft",
+            "schedule",
+            "adam_betas",
+            "held_out",
+        }
     )
 
     strategy: Annotated[Ddp | Fsdp2 | DeepSpeed, Field(discriminator="kind")] = Ddp()
@@ -75,6 +97,8 @@ class Train(Config):
     """DED: 10."""
     max_steps: PositiveInt | None = None
     """Stop after this many optimiser steps, whatever the epochs say."""
+    held_out: HeldOut | None = None
+    """Choose the number of steps on questions that are held out."""
     batch_size: PositiveInt = 48
     """Sequences per optimiser step, over all workers. DED: 48."""
     micro_batch_size: PositiveInt = 16

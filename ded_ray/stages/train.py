@@ -28,7 +28,9 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     start_ray(recipe)
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
+    from ded_ray.train.held_out import best_step, split
     from ded_ray.train.ray_train import tokenize, train
+    from ded_ray.train.tokens import Tokens
 
     config, folder = recipe.train, stage.begin(keep=True)
     tokens = folder / "tokens"
@@ -38,8 +40,10 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     if not num_kept:
         why = f"{dict(dropped)} of {num_too_long} examples" if num_too_long else "curate kept none, the ledger says why"
         raise NoExamples(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
-    total = num_steps(num_kept, config.batch_size, config.epochs, config.max_steps)
+    trained, held_out = split(Tokens(tokens), config.held_out)
+    total = num_steps(len(trained), config.batch_size, config.epochs, config.max_steps)
     with progress("train", total, "steps") as counts:
         curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
     shutil.rmtree(tokens)
-    stage.seal("examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"])
+    best = {"held_out": len(held_out), "best_step": best_step(curve)} if held_out else {}
+    stage.seal("examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"], **best)

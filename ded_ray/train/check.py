@@ -10,7 +10,6 @@ from dataclasses import replace
 import torch
 
 from ded_ray.errors import BadInput
-from ded_ray.recipe import Train
 from ded_ray.train.batches import Batch, make_batch
 from ded_ray.train.sequences import Sequence
 from ded_ray.train.step import Place
@@ -25,8 +24,9 @@ DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 
 
 @torch.no_grad()
-def check_student(strategy: Strategy, tokens: Tokens, train: Train, place: Place) -> None:
+def check_student(strategy: Strategy, tokens: Tokens, place: Place) -> None:
     """Raise BadInput unless the loss is the model's own, and sequences in a row are blind to each other. A collective."""
+    train = place.train
     first, second = _short(tokens[0]), _short(tokens[len(tokens) - 1])
     batch = make_batch([first, second], train, place.pad_id).to(place.device)
     tolerance = DIFFERENCE[torch.bfloat16 if train.in_bf16 else torch.float32]

@@ -1,6 +1,6 @@
 """A trained student in Hugging Face format: safetensors in the recipe's type, with the generation settings it came with.
 
-    export(path, model, state, train, folder)
+    export(path, model, state, train=train, folder=folder)
     write_generation_config(path, folder, chat.end_id)
 
 The tokenizer and its template are saved by `models/chat.py`.
@@ -20,7 +20,7 @@ from ded_ray.train.lora import merged, save_adapter
 GENERATION_CONFIG = "generation_config.json"
 
 
-def export(path: str, model: Any, state: dict[str, torch.Tensor], train: Train, folder: Path) -> None:
+def export(path: str, model: Any, state: dict[str, torch.Tensor], *, train: Train, folder: Path) -> None:
     """Write the model of `path` with the trained `state`, whole tensors on the CPU, to a folder.
 
     With LoRA the state holds the adapter alone; it is folded into the model, or written beside a pointer to it.

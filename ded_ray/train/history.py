@@ -55,6 +55,13 @@ class History:
     def norms(self) -> list[float]:
         return [point["grad_norm"] for point in self.curve]
 
+    def measured(self, **values: float) -> None:
+        """Add to the point of the last step."""
+        self.curve[-1] |= values
+        if self._writes:
+            for name, value in values.items():
+                self._board.add_scalar(f"train/{name}", value, self.num_steps)
+
     def add(self, step: int, done: Step, *, rate: float, indices: list[int], tokens: Tokens, seconds: float) -> None:
         point = {
             "step": step + 1, "loss": done.loss, "learning_rate": rate, "grad_norm": done.norm,

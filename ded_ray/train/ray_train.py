@@ -23,6 +23,7 @@ from ded_ray.recipe import Generator, Recipe
 from ded_ray.records import Group
 from ded_ray.runtime.map_groups import map_groups
 from ded_ray.runtime.needs import TOKENIZE, train_needs
+from ded_ray.train.held_out import LOSS
 from ded_ray.train.history import BOARD_FOLDER, STEPS_FOLDER, History
 from ded_ray.train.tokens import TokenFile, write_tokens
 from ded_ray.train.worker import STOPPED, train_worker
@@ -80,7 +81,9 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
             name=name,
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=config.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=2, checkpoint_score_attribute=LOSS if config.held_out else None, checkpoint_score_order="min"
+            ),
         ),
     )
     trainer.fit()

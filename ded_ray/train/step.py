@@ -13,8 +13,9 @@ from ded_ray.train.tokens import Tokens
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker stands."""
+    """Where a worker stands, and what it is to do."""
 
+    train: Train
     rank: int
     num_workers: int
     device: torch.device
@@ -33,9 +34,9 @@ class Step:
     effective_size: float  # (sum of weights)^2 / sum of squares: as many equal weights say as much
 
 
-def run_step(strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place, *, rate: float) -> Step:
+def run_step(strategy: Strategy, tokens: Tokens, indices: list[int], place: Place, *, rate: float) -> Step:
     """Train on these sequences, with what this worker is to do of them."""
-    loss, losses, normalizer = _passes(strategy, tokens, indices, train, place, backward=True)
+    loss, losses, normalizer = _passes(strategy, tokens, indices, place, backward=True)
     norm = strategy.step(rate)
     weights = [float(tokens.weights[i]) for i in indices]
     squares = sum(weight * weight for weight in weights)
@@ -46,32 +47,35 @@ def run_step(strategy: Strategy, tokens: Tokens, indices: list[int], train: Trai
 
 
 @torch.no_grad()
-def loss_of(strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place) -> float:
-    """The weighted mean loss of these sequences over all workers, in nats, without learning from them."""
-    return _passes(strategy, tokens, indices, train, place, backward=False)[0]
+def loss_of(strategy: Strategy, tokens: Tokens, indices: list[int], place: Place) -> tuple[float, float]:
+    """(the weighted mean loss of these sequences over all workers in nats, its normaliser), without learning from them."""
+    loss, _, normalizer = _passes(strategy, tokens, indices, place, backward=False)
+    return loss, normalizer
 
 
 def _passes(
-    strategy: Strategy, tokens: Tokens, indices: list[int], train: Train, place: Place, *, backward: bool
+    strategy: Strategy, tokens: Tokens, indices: list[int], place: Place, *, backward: bool
 ) -> tuple[float, list[float], float]:
     """(loss, loss of each sequence, normaliser) over all workers."""
     num_trained = [int(tokens.num_trained[i]) for i in indices]
     weights, normalizer = step_weights([float(tokens.weights[i]) for i in indices], num_trained)
     weight_of, place_of = dict(zip(indices, weights, strict=True)), {index: n for n, index in enumerate(indices)}
     lengths = {i: int(tokens.lengths[i]) for i in indices}
-    rows = rows_of_worker(indices, lengths, train, rank=place.rank, num_workers=place.num_workers)
+    rows = rows_of_worker(indices, lengths, place.train, rank=place.rank, num_workers=place.num_workers)
     found = torch.zeros(1 + len(indices), device=place.device)  # the loss, then the mean loss of each sequence
     for number, row in enumerate(rows, start=1):
         sequences = [replace(tokens[i], weight=weight_of[i]) for i in row]
         # An empty row still takes part in the collectives: any sequence, at weight 0.
-        batch = make_batch(sequences or [replace(tokens[indices[0]], weight=0.0)], train, place.pad_id).to(place.device)
+        batch = make_batch(sequences or [replace(tokens[indices[0]], weight=0.0)], place.train, place.pad_id).to(
+            place.device
+        )
         loss, losses_BT = strategy.loss(batch, last=number == len(rows))
         loss = loss / normalizer
         if backward:
             strategy.backward(loss)
         found[0] += loss.detach()
         if sequences:
-            found[[1 + place_of[i] for i in row]] = losses_by_sequence(losses_BT, sequences, train)
+            found[[1 + place_of[i] for i in row]] = losses_by_sequence(losses_BT, sequences, place.train)
     torch.distributed.all_reduce(found)
     loss_of_step, *losses = found.tolist()
     return loss_of_step, losses, normalizer

@@ -24,6 +24,7 @@ from ded_ray.train.batches import batch_at, num_steps
 from ded_ray.train.check import check_student
 from ded_ray.train.export import write_generation_config
 from ded_ray.train.guard import what_went_wrong
+from ded_ray.train.held_out import LOSS, best_step, held_out_loss, is_over, split
 from ded_ray.train.history import History
 from ded_ray.train.preflight import takes_positions
 from ded_ray.train.schedule import learning_rate_at
@@ -55,33 +56,49 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     torch.set_num_threads(max(1, int(train.num_cpus)))
     device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
     chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(Path(config["tokens"]))
-    place = Place(context.get_world_rank(), context.get_world_size(), device, pad_id=chat.end_id)
+    place = Place(train, context.get_world_rank(), context.get_world_size(), device, pad_id=chat.end_id)
     torch.manual_seed(config["seed"])
     strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
-    check_student(strategy, tokens, train, place)
-    total = num_steps(len(tokens), train.batch_size, train.epochs, train.max_steps)
+    check_student(strategy, tokens, place)
+    trained, held_out = split(tokens, train.held_out)
+    total = num_steps(len(trained), train.batch_size, train.epochs, train.max_steps)
     first_step, history = _resume(strategy, folder, place)
 
     for step in range(first_step, total):
+        if train.held_out is not None and is_over(history.curve, train.held_out):
+            break
         torch.manual_seed(config["seed"] * 1_000_003 + step)  # an adapter's dropout is the same after a restart
-        indices, rate = batch_at(step, len(tokens), train.batch_size, config["seed"]), learning_rate_at(step, total, train)
-        started = time.monotonic()
-        done = run_step(strategy, tokens, indices, train, place, rate=rate)
+        indices = [trained[i] for i in batch_at(step, len(trained), train.batch_size, config["seed"])]
+        rate, started = learning_rate_at(step, total, train), time.monotonic()
+        done = run_step(strategy, tokens, indices, place, rate=rate)
         history.add(step, done, rate=rate, indices=indices, tokens=tokens, seconds=time.monotonic() - started)
         if wrong := what_went_wrong(done.loss, done.norm, history.norms[:-1]):
             history.finish()
             return _bad_step(step, wrong, done, tokens, indices)
         if place.rank == 0:
             config["counts"].set.remote(done=step + 1)
-        if (step + 1) % train.checkpoint_every_steps == 0 and step + 1 < total:
+        every = train.held_out.every_steps if train.held_out is not None else train.checkpoint_every_steps
+        if (step + 1) % every == 0 or step + 1 == total:
+            if held_out:
+                history.measured(**{LOSS: held_out_loss(strategy, tokens, held_out, place)})
             _checkpoint(strategy, history, rank=place.rank)
 
-    after = loss_of(strategy, tokens, batch_at(total - 1, len(tokens), train.batch_size, config["seed"]), train, place)
-    if wrong := what_went_wrong(after, 0.0, []):
+    last = [trained[i] for i in batch_at(history.num_steps - 1, len(trained), train.batch_size, config["seed"])]
+    if wrong := what_went_wrong(loss_of(strategy, tokens, last, place)[0], 0.0, []):
         return f"train: after the last step {wrong}; lower train.learning_rate"
-    _checkpoint(strategy, history, rank=place.rank)
+    _load_best(strategy, history)
     _export(strategy, chat, history, model_path(student.model), folder, rank=place.rank)
     return None
+
+
+def _load_best(strategy: Strategy, history: History) -> None:
+    """Go back to the checkpoint with the lowest held-out loss."""
+    best = best_step(history.curve)
+    if best is None or best == history.num_steps:
+        return
+    reported = {each.metrics["step"]: each.checkpoint for each in ray.train.get_all_reported_checkpoints()}
+    with reported[best].as_directory() as files:
+        strategy.load(Path(files))
 
 
 def _resolved(config: dict[str, Any]) -> Train:
@@ -121,7 +138,7 @@ def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
     history.write_steps()
     if rank == 0:
         history.write(folder)
-    metrics = {"step": step, "loss": history.curve[-1]["loss"]}
+    metrics = {name: history.curve[-1][name] for name in ("step", "loss", LOSS) if name in history.curve[-1]}
     if any(folder.iterdir()):
         upload = CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder), checkpoint_upload_mode=upload)

@@ -70,11 +70,11 @@ def trained(rank: int, strategies: dict, student: str, tokens: Path, folder: Pat
     read, curves = Tokens(tokens), {}
     for name, strategy in strategies.items():
         train = KNOBS.model_copy(update={"strategy": strategy})
-        place = Place(rank, 2, torch.device("cpu"), pad_id=0)
+        place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
-        check_student(made, read, train, place)
-        steps = [batch_at(step, len(read), train.batch_size, 0) for step in range(num_steps)]
-        curves[name] = [run_step(made, read, indices, train, place, rate=1e-3).loss for indices in steps]
+        check_student(made, read, place)
+        steps = [batch_at(step, len(read), place.train.batch_size, 0) for step in range(num_steps)]
+        curves[name] = [run_step(made, read, indices, place, rate=1e-3).loss for indices in steps]
         made.export(folder / name)
     return curves
 
@@ -107,9 +107,9 @@ def test_every_strategy_is_one_plain_loop(curves, plain, name):
 SHARDED = {"ddp": STRATEGIES["ddp"], "fsdp2": Fsdp2(), "zero-3": DeepSpeed(zero_stage=3)}
 
 
-def steps(made, read, train, place, some) -> list[float]:
-    indices = [batch_at(step, len(read), train.batch_size, 0) for step in some]
-    return [run_step(made, read, batch, train, place, rate=1e-3).loss for batch in indices]
+def steps(made, read, place, some) -> list[float]:
+    indices = [batch_at(step, len(read), place.train.batch_size, 0) for step in some]
+    return [run_step(made, read, batch, place, rate=1e-3).loss for batch in indices]
 
 
 def with_adapter(rank: int, student: str, tokens: Path, folder: Path) -> dict[str, list[float]]:
@@ -118,17 +118,17 @@ def with_adapter(rank: int, student: str, tokens: Path, folder: Path) -> dict[st
     for name, strategy in SHARDED.items():
         train = KNOBS.model_copy(update={"strategy": strategy, "lora": Lora(rank=4)})
         torch.manual_seed(0)
-        place = Place(rank, 2, torch.device("cpu"), pad_id=0)
+        place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
-        curves[name] = steps(made, read, train, place, range(6))
+        curves[name] = steps(made, read, place, range(6))
         (folder / name).mkdir(exist_ok=True)
         made.save(folder / name, step=6)
         torch.distributed.barrier()
         made.export(folder / f"{name}-model")
         again = make_strategy(student, train, rank=rank, device=place.device)
         assert again.load(folder / name) == 6
-        curves[f"{name} again"] = steps(again, read, train, place, range(6, 9))
-        curves[name] += steps(made, read, train, place, range(6, 9))
+        curves[f"{name} again"] = steps(again, read, place, range(6, 9))
+        curves[name] += steps(made, read, place, range(6, 9))
     return curves
 
 
@@ -152,11 +152,11 @@ def dtypes_of(rank: int, student: str, tokens: Path) -> dict[str, list[str]]:
     read, found = Tokens(tokens), {}
     for name, strategy in SHARDED.items():
         train = KNOBS.model_copy(update={"strategy": strategy, "precision": "bf16"})
-        place = Place(rank, 2, torch.device("cpu"), pad_id=0)
+        place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
         seen = set()
         made._model.model.layers[0].mlp.up_proj.register_forward_hook(lambda *call, seen=seen: seen.add(str(call[2].dtype)))
-        losses = steps(made, read, train, place, range(4))
+        losses = steps(made, read, place, range(4))
         optimizer = getattr(made, "_optimizer", None) or made._engine.optimizer.optimizer
         kept = {str(state["exp_avg"].dtype) for state in optimizer.state.values() if "exp_avg" in state}
         found[name] = [sorted(seen), sorted(kept), losses]
@@ -240,9 +240,9 @@ def saved(rank: int, strategies: dict, student: str, tokens: Path, folder: Path)
     read = Tokens(tokens)
     for name, strategy in strategies.items():
         train = KNOBS.model_copy(update={"strategy": strategy})
-        place = Place(rank, 2, torch.device("cpu"), pad_id=0)
+        place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
-        steps(made, read, train, place, range(6))
+        steps(made, read, place, range(6))
         (folder / name).mkdir(exist_ok=True)
         made.save(folder / name, step=6)
 
@@ -253,10 +253,10 @@ def gone_on(
     read, curves = Tokens(tokens), {}
     for name, strategy in strategies.items():
         train = KNOBS.model_copy(update={"strategy": strategy})
-        place = Place(rank, num_workers, torch.device("cpu"), pad_id=0)
+        place = Place(train, rank, num_workers, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
         assert made.load(folder / name) == 6
-        curves[name] = steps(made, read, train, place, range(6, 10))
+        curves[name] = steps(made, read, place, range(6, 10))
     return curves
 
 

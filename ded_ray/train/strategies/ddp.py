@@ -52,7 +52,7 @@ class DdpStrategy:
     def export(self, folder: Path) -> None:
         if self._rank == 0:
             state = {name: tensor.cpu() for name, tensor in self._trained().items()}
-            export(self._path, self._model, state, self._train, folder)
+            export(self._path, self._model, state, train=self._train, folder=folder)
 
     def _trained(self) -> dict[str, Any]:
         """The state of the model; with LoRA of the adapter alone."""

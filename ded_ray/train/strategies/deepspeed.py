@@ -21,7 +21,6 @@ from ded_ray.train.build import check_loaded, load_student, prepare, settings
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
 
-
 NUM_WORKERS = "num_workers"
 """File of a checkpoint: how many workers saved it."""
 
@@ -85,7 +84,7 @@ class DeepSpeedStrategy:
                 if self._rank == 0:
                     state[name] = whole.detach().cpu().clone()
         if self._rank == 0:
-            export(self._path, self._model, state, self._train, folder)
+            export(self._path, self._model, state, train=self._train, folder=folder)
 
     def _divided(self, config: dict[str, Any]) -> Any:
         """The model with its parameters divided over the workers from the beginning: one at a time is ever whole.

@@ -75,7 +75,7 @@ class Fsdp2Strategy:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=self._train.lora is not None)
         state: Any = get_model_state_dict(self._model, options=options)
         if self._rank == 0:
-            export(self._path, self._model, state, self._train, folder)
+            export(self._path, self._model, state, train=self._train, folder=folder)
 
     def _state(self) -> dict[str, Any]:
         options = StateDictOptions(ignore_frozen_params=self._train.lora is not None)
