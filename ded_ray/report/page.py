@@ -39,7 +39,7 @@ def write_report(run: Run) -> Path:
         teacher_charts=charts.teachers(choice) if choice else [],
         curve=charts.curve(curve) if curve else None,
         score_chart=charts.scores(scores) if scores else None,
-        verdict=_verdict(scores),
+        verdict=verdicts_of(scores),
     )  # fmt: skip
     write_atomically(run.folder / "report.html", page)
     return run.folder / "report.html"
@@ -49,7 +49,7 @@ def _environment() -> Environment:
     return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
-def _verdict(scores: list[dict[str, Any]]) -> list[str]:
+def verdicts_of(scores: list[dict[str, Any]]) -> list[str]:
     """One sentence per benchmark: how far the student is from its base, problem by problem."""
     by_model = {(row["model"], row["benchmark"]): row for row in scores}
     sentences = []

@@ -131,8 +131,11 @@ def cpus_needed(recipe: Recipe) -> float:
     return max(sum(needs.all_cpus for needs in step) for step in steps)
 
 
-def check_gpus(models: Sequence[Generator]) -> None:
-    """Raise BadInput for engines that need GPUs which this machine lacks: they would never start. A cluster may yet grow."""
+def check_gpus(models: Sequence[Generator], train: Train) -> None:
+    """Raise BadInput for engines, or a training, that need GPUs which this machine lacks: they would never start.
+
+    A cluster may yet grow.
+    """
     import ray
 
     if os.environ.get("RAY_ADDRESS"):
@@ -144,3 +147,8 @@ def check_gpus(models: Sequence[Generator]) -> None:
                 f"{model.model}: its engines need {needed:g} GPUs, and this machine has {there:g}; submit the run "
                 f"to a cluster, or change engine.workers or engine.device"
             )
+    if (needed := train_needs(train).least_gpus) > there:
+        raise BadInput(
+            f"train: its {train.workers} workers need {needed:g} GPUs, and this machine has {there:g}; submit the run to a "
+            f"cluster, or set train.use_gpu: false or fewer train.workers"
+        )

@@ -62,7 +62,7 @@ def answers(
     from ded_ray.runtime.needs import check_gpus
 
     start_ray(run.recipe)
-    check_gpus(models)
+    check_gpus(models, run.recipe.train)
     if verdicts.done:
         import ray
 

@@ -12,10 +12,11 @@ from ded_ray.run import Run, Stage
 
 
 def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
-    """scores.json, one object per model and benchmark, and report.html."""
+    """scores.json, one object per model and benchmark; report.html; and the model's card."""
     stage = run.stage("report", [run.recipe.evaluate.identity()], [checkpoint, *evaluations])
     if stage.done and all((run.folder / name).exists() for name in ("scores.json", "report.html")):
         return
+    from ded_ray.report.card import write_card
     from ded_ray.report.page import write_report
 
     stage.begin()
@@ -38,4 +39,5 @@ def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
             scores.append(row)
     write_atomically(run.folder / "scores.json", json.dumps(scores, indent=1) + "\n")
     write_report(run)
+    write_card(run)
     stage.seal("scores", len(scores), Counter(), len(scores))

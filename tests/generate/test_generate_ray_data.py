@@ -12,7 +12,7 @@ from ded_ray.generate.identity import GenerateJob, group_id, identity
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import _bundles, generate
 from ded_ray.generate.worker import GenerateWorker, storable
-from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Verify, VllmEngine
+from ded_ray.recipe import Adaptive, Chat, ReplayEngine, Sampling, ScriptedEngine, Teacher, Train, Verify, VllmEngine
 from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.runtime.needs import check_gpus, engine_needs
 from ded_ray.tiny.problems import make_problems
@@ -175,5 +175,7 @@ def test_an_engine_that_cannot_be_loaded_stops_the_run_in_one_line(ray_cluster, 
 def test_gpus_that_this_machine_lacks_are_not_waited_for(ray_cluster):
     generator = Teacher(model="m", engine=VllmEngine(workers=2, tensor_parallel=2))
     with pytest.raises(BadInput, match="its engines need 4 GPUs, and this machine has 0"):
-        check_gpus([generator])
-    check_gpus([Teacher(model="m", engine=VllmEngine(device="cpu")), TEACHER])
+        check_gpus([generator], Train())
+    check_gpus([Teacher(model="m", engine=VllmEngine(device="cpu")), TEACHER], Train())
+    with pytest.raises(BadInput, match="train: its 2 workers need 2 GPUs, and this machine has 0"):
+        check_gpus([], Train(use_gpu=True))
