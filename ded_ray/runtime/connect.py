@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ded_ray.errors import Stopped
 from ded_ray.recipe import Recipe
 from ded_ray.runtime.needs import cpus_needed
 
@@ -34,8 +35,13 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
         needed = math.ceil(cpus_needed(recipe) if recipe else num_cpus)
         logical_cpus = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, needed)
         local = {"address": "local", "num_cpus": logical_cpus, "include_dashboard": False}
-    with _stderr_closed():  # Ray's core writes to it before its log level is known
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        with _stderr_closed():  # Ray's core writes to it before its log level is known
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    except Exception as error:
+        if "timed out during startup" not in str(error):  # Ray raises a plain Exception, after half a minute
+            raise
+        raise Stopped("Ray could not start within 30 s: this machine is too busy; wait, or set RAY_ADDRESS") from error
     quieten()
 
 
