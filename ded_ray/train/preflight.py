@@ -58,7 +58,8 @@ def takes_positions(config: Any) -> bool:
 
 def _is_long(config: Any) -> bool:
     """Positions that are stretched have their own rules."""
-    return bool(getattr(config, "rope_scaling", None))
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    return rope.get("rope_type", "default") != "default"
 
 
 def _check_files(student: Student, path: str, config: Any, architecture: Any) -> None:

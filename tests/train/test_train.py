@@ -1,21 +1,28 @@
 """Real training on two gloo workers: against a plain loop in this process, against DeepSpeed, and interrupted."""
 
+import re
+import shutil
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import ray
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ded_ray.errors import Stopped
 from ded_ray.files.parts import write_part
 from ded_ray.models.load import model_path
-from ded_ray.recipe import DeepSpeed, Recipe, Student, Teacher, TinyProblems, Train
+from ded_ray.recipe import DeepSpeed, HeldOut, Recipe, Student, Teacher, TinyProblems, Train
 from ded_ray.records import Group, Rollout, to_table
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
-from ded_ray.train.batches import num_steps
+from ded_ray.train.batches import num_steps, padded
+from ded_ray.train.held_out import LOSS, split
 from ded_ray.train.ray_train import tokenize, train
+from ded_ray.train.student import give_weighted_loss
 from ded_ray.train.tokens import Tokens
 from jobs.reproduce.learn import fit
 
@@ -126,3 +133,41 @@ def test_a_killed_worker_does_not_change_the_training(ddp, tokens, tmp_path, str
     assert ray.get(killer.killed.remote()) == 1
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_best_checkpoint_on_held_out_questions_comes_out(ray_cluster, tokens, tmp_path):
+    """A rate at which the student first learns and then forgets: what comes out is not what it ended with."""
+    held_out = HeldOut(fraction=0.3, every_steps=2, patience=2)
+    curve = trained(tokens, tmp_path, held_out=held_out, learning_rate=3e-2, epochs=8)
+    measured = {point["step"]: point[LOSS] for point in curve if LOSS in point}
+    assert list(measured) == list(range(2, curve[-1]["step"] + 1, 2))
+    best = min(measured, key=measured.get)
+    assert best < curve[-1]["step"] < 16
+    read = Tokens(tokens)
+    _, out = split(read, held_out)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    give_weighted_loss(model)
+    sequences = [read[i] for i in out]
+    loss, _ = model(padded(sequences, 0))
+    weighted_tokens = sum(sequence.weight * len(sequence.completion_ids) for sequence in sequences)
+    assert float(loss.detach()) / weighted_tokens == pytest.approx(measured[best], rel=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("damage", "reason"), [("nan", "step 1: the loss is nan"), ("rate", "step 2: the loss is")])
+def test_a_training_that_goes_wrong_stops_and_names_its_rollouts(ray_cluster, tokens, tmp_path, damage, reason):
+    folder = shutil.copytree(model_path("tiny/student"), tmp_path / "student")
+    if damage == "nan":
+        weights = load_file(folder / "model.safetensors")
+        next(iter(weights.values())).fill_(float("nan"))
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    made = recipe(learning_rate=1e-3 if damage == "nan" else 1e30, warmup_fraction=0.0)
+    made = made.model_copy(update={"student": Student(model=str(folder))})
+    with pytest.raises(Stopped, match=reason) as stopped:
+        train(made, tokens=tokens, folder=tmp_path / "out", name="run", counts=ray.remote(Counts).remote())
+    steps = pq.read_table(tmp_path / "out" / "steps.parquet").to_pylist()
+    last = [row for row in steps if row["step"] == steps[-1]["step"]]
+    assert re.search(r"the worst is (\S+) ", str(stopped.value)).group(1) in {row["rollout"] for row in last}
+    assert len(last) == KNOBS.batch_size
+    assert not (tmp_path / "out" / "model").exists()
