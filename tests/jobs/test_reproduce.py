@@ -104,6 +104,7 @@ def scored(world, rate_of):
         remember(world.scores_file(key), {"num_examples": 1, "num_steps": 7, "rates": rates})
 
 
+@pytest.mark.slow
 def test_what_came_out_is_a_table_and_a_figure(worlds, tmp_path, capsys):
     for world in worlds:
         scored(world, lambda name: 0.4 if name in {"base", "truth-terse"} else 0.8)

@@ -186,6 +186,7 @@ def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
     assert not list((tmp_path / "run").glob("smoke_*_student"))
 
 
+@pytest.mark.slow
 def test_a_candidate_of_which_nothing_can_be_learnt_comes_last(ray_cluster, tmp_path, monkeypatch):
     """Its answers are all cut off; the other one's student is not really trained here."""
 

@@ -132,6 +132,7 @@ def with_adapter(rank: int, student: str, tokens: Path, folder: Path) -> dict[st
     return curves
 
 
+@pytest.mark.slow
 def test_an_adapter_learns_the_same_under_every_strategy_and_comes_back_whole(student, tokens, tmp_path):
     curves = gang(with_adapter, student, tokens, tmp_path)[0]
     for name in SHARDED:

@@ -29,6 +29,7 @@ def test_thinking_that_the_template_opened_must_have_ended(thinking, completion,
     verifying.close()
 
 
+@pytest.mark.slow
 def test_verdicts_and_rewards_come_while_the_model_is_still_answering(ray_cluster, tmp_path):
     problems = make_problems("chain", 24, (3, 4), seed=0)
     teacher = Teacher(model="tiny/careful", engine=TransformersEngine(batch_size=2),

@@ -84,7 +84,7 @@ def answered(folder, problems, faults):
 @pytest.mark.parametrize(
     "faults",
     [
-        pytest.param([], id="undisturbed"),
+        pytest.param([], id="undisturbed", marks=pytest.mark.slow),
         pytest.param([hang_engine, kill_actor], id="hang", marks=pytest.mark.slow),
         pytest.param([kill_engine], id="die", marks=pytest.mark.slow),
     ],
