@@ -63,7 +63,7 @@ class _HeadLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(inputs_ND) if needs_hidden else None
         grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if needs_weight else None
         grad_bias = torch.zeros_like(bias_V, dtype=torch.float32) if bias_V is not None and needs_bias else None
-        loss_weights_N = weights_N.float()
+        loss_weights_N = weights_N.float().clone()
         chunk = max(1, CHUNK_ELEMENTS // vocabulary)
         with torch.autocast(hidden_ND.device.type, enabled=False):
             for start in range(0, num_positions, chunk):
@@ -75,20 +75,21 @@ class _HeadLoss(torch.autograd.Function):
                     logits *= head.scale
                 if head.softcap is not None:
                     logits.div_(head.softcap).tanh_().mul_(head.softcap)
-                labels_n1 = labels_N[piece, None]
-                normaliser_n1 = logits.logsumexp(1, keepdim=True)
-                losses = (normaliser_n1 - logits.gather(1, labels_n1)).squeeze(1)
-                weights_n1 = loss_weights_N[piece, None]
+                labels_n1, weights_n1 = labels_N[piece, None], loss_weights_N[piece, None]
+                slope = 1 - (logits / head.softcap) ** 2 if head.softcap is not None else None
+                # One exponential of each logit, in the logits' own memory: it becomes the loss, and then the gradient.
+                logits -= logits.amax(1, keepdim=True)
+                chosen_n1 = logits.gather(1, labels_n1)
+                totals_n1 = logits.exp_().sum(1, keepdim=True)
+                losses_n1 = totals_n1.log() - chosen_n1
                 if head.dft:
-                    weights_n1 = weights_n1 * (-losses[:, None]).exp()
+                    weights_n1 = weights_n1 * (-losses_n1).exp()
                     loss_weights_N[piece] = weights_n1.squeeze(1)
-                losses_N[piece] = losses
+                losses_N[piece] = losses_n1.squeeze(1)
                 if grad_hidden is None and grad_weight is None:
                     continue
-                slope = 1 - (logits / head.softcap) ** 2 if head.softcap is not None else None
-                grad = logits.sub_(normaliser_n1).exp_()  # softmax, in the logits' own memory
-                grad.scatter_add_(1, labels_n1, torch.full_like(labels_n1, -1, dtype=grad.dtype))
-                grad *= weights_n1 * head.scale
+                scaled_n1 = weights_n1 * head.scale
+                grad = logits.mul_(scaled_n1 / totals_n1).scatter_add_(1, labels_n1, -scaled_n1)
                 if slope is not None:
                     grad *= slope
                 if grad_bias is not None:
@@ -109,7 +110,9 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_loss: torch.Tensor, _: torch.Tensor) -> Any:
         gradients, ctx.gradients = ctx.gradients, None  # a second backward pass would need the first one's buffers
-        return *[None if gradient is None else gradient.mul_(grad_loss) for gradient in gradients], None, None, None
+        if grad_loss != 1:
+            gradients = [None if gradient is None else gradient.mul_(grad_loss) for gradient in gradients]
+        return *gradients, None, None, None
 
 
 def _autocasts(tensor: torch.Tensor) -> bool:

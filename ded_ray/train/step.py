@@ -59,7 +59,9 @@ def _passes(
     """(loss, loss of each sequence, normaliser) over all workers."""
     num_trained = [int(tokens.num_trained[i]) for i in indices]
     weights, normalizer = step_weights([float(tokens.weights[i]) for i in indices], num_trained)
-    weight_of, place_of = dict(zip(indices, weights, strict=True)), {index: n for n, index in enumerate(indices)}
+    # Divided here, the gradient that the head makes at once is the step's own and is not gone over again.
+    weight_of = {index: weight / normalizer for index, weight in zip(indices, weights, strict=True)}
+    place_of = {index: n for n, index in enumerate(indices)}
     lengths = {i: int(tokens.lengths[i]) for i in indices}
     rows = rows_of_worker(indices, lengths, place.train, rank=place.rank, num_workers=place.num_workers)
     found = torch.zeros(1 + len(indices), device=place.device)  # the loss, then the mean loss of each sequence
@@ -70,7 +72,6 @@ def _passes(
             place.device
         )
         loss, losses_BT = strategy.loss(batch, last=number == len(rows))
-        loss = loss / normalizer
         if backward:
             strategy.backward(loss)
         found[0] += loss.detach()

@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-ROW, ROWS_A_STEP, STEPS = 1024, 4, 6
+ROW, ROWS_A_STEP, STEPS = 4096, 1, 5
 CPU_MODEL = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 4,
              "num_key_value_heads": 2, "head_dim": 64}  # fmt: skip
 GPU_MODEL = {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,

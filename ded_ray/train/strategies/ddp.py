@@ -29,7 +29,7 @@ class DdpStrategy:
             return self._parallel(batch, plain=plain)
 
     def backward(self, loss: torch.Tensor) -> None:
-        (loss * get_world_size()).backward()
+        loss.backward(torch.full_like(loss, get_world_size()))
 
     def step(self, learning_rate: float) -> float:
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._train.max_grad_norm)

@@ -48,7 +48,7 @@ class Fsdp2Strategy:
         return self._model(batch, plain=plain)
 
     def backward(self, loss: torch.Tensor) -> None:
-        (loss * get_world_size()).backward()
+        loss.backward(torch.full_like(loss, get_world_size()))
 
     def step(self, learning_rate: float) -> float:
         for parameter in self._whole_parameters:
