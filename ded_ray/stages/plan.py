@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ded_ray.curate.questions import choose_questions
+from ded_ray.models.load import model_path
 from ded_ray.recipe import Recipe, Sampling
 from ded_ray.stages.inputs import Inputs
 
@@ -31,9 +32,22 @@ def plan_run(recipe: Recipe, inputs: Inputs) -> Plan:
         num_kept = max(num_kept, kept) if recipe.teachers.choose else num_kept + kept
     train = f"{recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
     rows.append(("train", f"{num_problems * num_kept} examples, {train}"))
+    rows.append(("", _memory(recipe)))
     for name, questions in inputs.benchmarks.items():
         rows.append((f"evaluate {name}", f"{_rollouts(len(questions), recipe.evaluate.sampling)}, per model"))
     return Plan(rows, inputs.prompt_preview, inputs.warnings)
+
+
+def _memory(recipe: Recipe) -> str:
+    """What each training worker will hold, by the formula of train/memory.py."""
+    from transformers import AutoConfig
+
+    from ded_ray.train.memory import memory_of
+
+    memory = memory_of(AutoConfig.from_pretrained(model_path(recipe.student.model)), recipe.train)
+    parts = [f"{name} {size / 2**30:.1f}" for name, size in vars(memory).items()]
+    where = "GPU" if recipe.train.use_gpu else "worker"
+    return f"about {memory.total / 2**30:.1f} GiB per {where} ({', '.join(parts)})"
 
 
 def _smoke_test(recipe: Recipe, inputs: Inputs, num_problems: int) -> list[tuple[str, str]]:
