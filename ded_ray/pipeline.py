@@ -72,10 +72,11 @@ def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:
 def ask_teachers(run: Run, inputs: Inputs, questions: Stage, teachers: Sequence[Teacher]) -> Stage:
     """The teachers answer what survived; their answers are verified and curated while they are still answering."""
     from ded_ray.curate.ray_data import curate
+    from ded_ray.train.preflight import longest_sequence
     from ded_ray.verify.ray_data import reward
 
     recipe = run.recipe
-    config, student, max_length = recipe.curate, recipe.student, recipe.train.max_length
+    config, student, max_length = recipe.curate, recipe.student, longest_sequence(recipe.student, recipe.train)
     parts = [recipe.rewards, config.quality, config.diversity, config.weights, student.model, recipe.seed, max_length]
     return answers(
         run, inputs, "teacher", questions, models=teachers,

@@ -31,14 +31,16 @@ def shared(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One local Ray for the whole session, with a dashboard for job submission; yields its address."""
+def ray_cluster(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One local Ray for the whole session; yields its address. It has a dashboard, ten processes that are never quite
+    idle, only where the slow tests run: one of them submits a job."""
     import ray
 
     from ded_ray.runtime.connect import MIN_LOGICAL_CPUS, quieten
 
     os.environ.pop("RAY_ADDRESS", None)
-    context = ray.init(num_cpus=MIN_LOGICAL_CPUS, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
+    submits = request.config.option.markexpr != "not slow"
+    context = ray.init(num_cpus=MIN_LOGICAL_CPUS, include_dashboard=submits, log_to_driver=False, logging_level="ERROR")
     quieten()
     yield context.address_info["address"]
     ray.shutdown()

@@ -108,13 +108,19 @@ def _thought(holder: dict[str, Any]) -> str:
     return next((holder[key] for key in THOUGHTS if isinstance(holder.get(key), str)), "")
 
 
+def _type(part: dict[str, Any]) -> str:
+    """What a part says of itself, if that is a text."""
+    kind = part.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _joined(parts: Sequence[Any], where: str, name: str) -> str:
     """The texts of parts such as {"type": "text", "text": ...}, as they stand; thoughts among them go in front."""
     thoughts, texts = [], []
     for part in parts:
-        if isinstance(part, dict) and part.get("type") in THOUGHTS and (thought := _thought(part) or part.get("text")):
+        if isinstance(part, dict) and _type(part) in THOUGHTS and (thought := _thought(part) or part.get("text")):
             thoughts.append(_plain_text(thought, where, name))
-        elif isinstance(part, dict) and part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str | bytes):
+        elif isinstance(part, dict) and _type(part) in _TEXT_PARTS and isinstance(part.get("text"), str | bytes):
             texts.append(_plain_text(part["text"], where, name))
         elif isinstance(part, str | bytes):
             texts.append(_plain_text(part, where, name))

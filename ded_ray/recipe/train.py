@@ -117,7 +117,8 @@ class Train(Config):
     """Multiply every token's loss by its probability under the student, held constant (DFT, arXiv 2508.05629)."""
 
     max_length: PositiveInt = 2048
-    """Longest sequence in tokens, prompt included; a longer example is dropped as `over_train_max_length`, never cut."""
+    """Longest sequence in tokens, prompt included, and never above the student's context; a longer example is dropped as
+    `over_train_max_length`, never cut."""
     packing: bool | None = None
     """Sequences side by side in one row, each blind to the others; false: one per row, padded to the longest. null: packed
     where the model takes positions, which is how it sees where a sequence begins."""

@@ -29,12 +29,13 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
     from ded_ray.train.held_out import best_step, split
+    from ded_ray.train.preflight import longest_sequence
     from ded_ray.train.ray_train import tokenize, train
     from ded_ray.train.tokens import Tokens
 
     config, folder = recipe.train, stage.begin(keep=True)
     tokens = folder / "tokens"
-    files = tokenize(curated.folder, recipe.student, config.max_length, tokens)
+    files = tokenize(curated.folder, recipe.student, longest_sequence(recipe.student, config), tokens)
     num_kept, num_too_long = sum(file.num_kept for file in files), sum(file.num_too_long for file in files)
     dropped = Counter({"over_train_max_length": num_too_long} if num_too_long else {})
     if not num_kept:

@@ -35,9 +35,6 @@ def check_student(student: Student, train: Train) -> None:
     if highest >= text.vocab_size:
         token = chat.tokenizer.convert_ids_to_tokens(highest)
         raise _refusal(student, f"its tokenizer writes {token!r} as {highest}, and its embedding has {text.vocab_size} rows")
-    context = getattr(text, "max_position_embeddings", None)
-    if context is not None and train.max_length > context and not _is_long(text):
-        raise BadInput(f"train.max_length: {train.max_length} is over the context of {student.model} ({context})")
     if Path(path).is_dir():
         _check_files(student, path, config, architecture)
 
@@ -56,10 +53,15 @@ def takes_positions(config: Any) -> bool:
     return architecture is not None and "position_ids" in inspect.signature(architecture.forward).parameters
 
 
-def _is_long(config: Any) -> bool:
-    """Positions that are stretched have their own rules."""
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    return rope.get("rope_type", "default") != "default"
+def longest_sequence(student: Student, train: Train) -> int:
+    """`train.max_length`, or the student's context where that is shorter. Stretched positions have their own rules."""
+    from transformers import AutoConfig
+
+    text = AutoConfig.from_pretrained(model_path(student.model)).get_text_config()
+    context = getattr(text, "max_position_embeddings", None)
+    rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    is_stretched = rope.get("rope_type", "default") != "default"
+    return train.max_length if context is None or is_stretched else min(train.max_length, context)
 
 
 def _check_files(student: Student, path: str, config: Any, architecture: Any) -> None:

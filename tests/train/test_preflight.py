@@ -25,7 +25,7 @@ from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Chat, Student, Train
 from ded_ray.train.export import write_generation_config
-from ded_ray.train.preflight import check_student, takes_positions
+from ded_ray.train.preflight import check_student, longest_sequence, takes_positions
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
 
@@ -88,7 +88,13 @@ def test_tokens_beyond_the_embedding(folder):
 def test_sequences_beyond_the_context(folder):
     config = json.loads((folder / "config.json").read_text()) | {"max_position_embeddings": 100}
     (folder / "config.json").write_text(json.dumps(config))
-    refused(folder, "train.max_length: 200 is over the context of .* .100.", max_length=200)
+    student = Student(model=str(folder))
+    check_student(student, Train(max_length=200))
+    assert longest_sequence(student, Train(max_length=200)) == 100
+    assert longest_sequence(student, Train(max_length=50)) == 50
+    stretched = config | {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}}
+    (folder / "config.json").write_text(json.dumps(stretched))
+    assert longest_sequence(student, Train(max_length=200)) == 200
 
 
 def test_a_model_of_text_and_images(folder):
