@@ -5,6 +5,7 @@ model = load_student(path, train, distributed_config=config)  # this worker's sh
 prepare(model, train)                                         # adapters, checkpointing, the weighted loss
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -73,5 +74,7 @@ def check_loaded(model: Any, path: str, whole: Callable[[torch.nn.Parameter], to
     for name in names[:: max(1, len(names) // NUM_CHECKED)][:NUM_CHECKED]:
         loaded = whole(model.get_parameter(name)).double().sum().item()
         wanted = files[name].double().sum().item()
+        if not math.isfinite(wanted):
+            raise BadInput(f"train: {name} of {path} is not finite ({wanted}); its files are damaged")
         if not abs(loaded - wanted) <= 1e-6 * max(1.0, abs(wanted)):
             raise BadInput(f"train: {name} was not loaded as the files of {path} have it (sum {loaded:g}, not {wanted:g})")

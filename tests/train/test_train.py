@@ -139,11 +139,11 @@ def test_a_killed_worker_does_not_change_the_training(ddp, tokens, tmp_path, str
 def test_the_best_checkpoint_on_held_out_questions_comes_out(ray_cluster, tokens, tmp_path):
     """A rate at which the student first learns and then forgets: what comes out is not what it ended with."""
     held_out = HeldOut(fraction=0.3, every_steps=2, patience=2)
-    curve = trained(tokens, tmp_path, held_out=held_out, learning_rate=3e-2, epochs=8)
+    curve = trained(tokens, tmp_path, held_out=held_out, learning_rate=1e-2, epochs=40)
     measured = {point["step"]: point[LOSS] for point in curve if LOSS in point}
     assert list(measured) == list(range(2, curve[-1]["step"] + 1, 2))
     best = min(measured, key=measured.get)
-    assert best < curve[-1]["step"] < 16
+    assert best < curve[-1]["step"] < 80
     read = Tokens(tokens)
     _, out = split(read, held_out)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
@@ -155,12 +155,14 @@ def test_the_best_checkpoint_on_held_out_questions_comes_out(ray_cluster, tokens
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("damage", "reason"), [("nan", "step 1: the loss is nan"), ("rate", "step 2: the loss is")])
+@pytest.mark.parametrize(
+    ("damage", "reason"), [("nan", "step 1: the loss is nan"), ("rate", "step 2: the (loss|gradient norm) is")]
+)
 def test_a_training_that_goes_wrong_stops_and_names_its_rollouts(ray_cluster, tokens, tmp_path, damage, reason):
     folder = shutil.copytree(model_path("tiny/student"), tmp_path / "student")
     if damage == "nan":
         weights = load_file(folder / "model.safetensors")
-        next(iter(weights.values())).fill_(float("nan"))
+        weights["model.norm.weight"].fill_(float("nan"))
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     made = recipe(learning_rate=1e-3 if damage == "nan" else 1e30, warmup_fraction=0.0)
     made = made.model_copy(update={"student": Student(model=str(folder))})
