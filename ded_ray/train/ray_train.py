@@ -56,7 +56,8 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
     trained so.
     """
     config, needs = recipe.train, train_needs(recipe.train)
-    storage = folder / "ray_train"
+    storage, done = folder / "ray_train", folder / "ray_train_done"
+    shutil.rmtree(done, ignore_errors=True)  # left by a kill in the last line of this function
     if not (storage / name).exists():  # nothing to go on from, but perhaps an interrupted training of another recipe
         for other in (storage, folder / STEPS_FOLDER, folder / BOARD_FOLDER):
             shutil.rmtree(other, ignore_errors=True)
@@ -91,5 +92,5 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
         stopped = json.loads((folder / STOPPED).read_text())
         raise (BadInput if stopped["bad_input"] else Stopped)(stopped["reason"])
     # Out of the way in one step: a half-deleted storage under this name could not be resumed.
-    shutil.rmtree(storage.rename(folder / "ray_train_done"))
+    shutil.rmtree(storage.rename(done))
     return History.read(folder)

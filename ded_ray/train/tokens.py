@@ -42,19 +42,17 @@ class TokenFile(Record):
     file: str
     num_kept: int
     num_too_long: int
-    num_tokens: int
 
 
 def write_tokens(groups: list[Group], student: Generator, max_length: int, folder: Path) -> list[TokenFile]:
     """Write the kept rollouts of curated groups as sequences, those up to `max_length` tokens."""
     chat = ChatTokenizer(student.model, student.chat)
-    rows, num_too_long, num_tokens = [], 0, 0
+    rows, num_too_long = [], 0
     for example in (example for group in groups for example in examples_of(group)):
         sequence = to_sequence(example, chat)
         if sequence.length > max_length:
             num_too_long += 1
             continue
-        num_tokens += sequence.length
         rows.append(
             {"problem_id": example.problem_id, "group_id": example.group_id, "index": example.index,
              "weight": sequence.weight, "prompt_ids": sequence.prompt_ids, "completion_ids": sequence.completion_ids}
@@ -64,7 +62,7 @@ def write_tokens(groups: list[Group], student: Generator, max_length: int, folde
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
         writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
     os.replace(temporary, folder / name)
-    return [TokenFile(file=name, num_kept=len(rows), num_too_long=num_too_long, num_tokens=num_tokens)]
+    return [TokenFile(file=name, num_kept=len(rows), num_too_long=num_too_long)]
 
 
 class Tokens:

@@ -75,6 +75,7 @@ def plain_loop(tokens: Path) -> list[float]:
 @pytest.fixture(scope="module")
 def ddp(ray_cluster, tokens, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
+    (folder / "ray_train_done" / "left by a kill").mkdir(parents=True)
     return folder, trained(tokens, folder)
 
 
