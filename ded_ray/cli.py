@@ -27,8 +27,11 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Bad input: one line, exit code 2. A stop or an interruption: one line, 1. A failure: its traceback, exit code 1."""
+    import signal
+
     from ded_ray.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, Stopped
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends what was started here, like Ctrl-C
     try:
         yield
     except Stopped as error:
@@ -184,20 +187,30 @@ def export(
 @app.command()
 def serve(
     folder: RunFolder,
+    models: Annotated[
+        str, typer.Option(metavar="NAME,...", help="student, base, teacher (or teachers.0, ...), each by its name.")
+    ] = "student,base",
     port: Annotated[
         int | None, typer.Option(help="Port of the endpoint; 0 takes a free one. Default: the recipe's.")
     ] = None,
+    host: Annotated[str | None, typer.Option(help="Where it listens; 0.0.0.0: for other machines too.")] = None,
 ) -> None:
-    """Serve a run's student behind an OpenAI-compatible API, until interrupted."""
+    """Serve a run's models behind an OpenAI-compatible API, with a page to try them, until interrupted.
+
+    Clients must send the token that is in $DED_RAY_API_KEY, if one is there; without one only this machine is served.
+    """
     with plain_errors():
-        import contextlib
         import threading
 
-        from ded_ray.stages.serve import serve_student
+        from ded_ray.stages.serve import serve_run
 
-        with contextlib.suppress(KeyboardInterrupt), serve_student(folder, port) as url:
-            typer.echo(f"serving model 'student' at {url} (POST {url}/chat/completions); Ctrl-C stops it")
-            threading.Event().wait()
+        names = [name.strip() for name in models.split(",")]
+        try:
+            with serve_run(folder, names, host=host, port=port) as url:
+                typer.echo(f"serving {', '.join(names)} at {url} (page: {url.removesuffix('v1')}); Ctrl-C stops it")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            typer.echo("stopped")
 
 
 @app.command()

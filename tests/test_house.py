@@ -22,8 +22,11 @@ FLOORS = [
 ]
 """A room imports from the floors below it, never from its own or from above."""
 
-TORCH_FILES = {"models/surprisal.py", "models/weights.py", "generate/engines/transformers.py", "tiny/make.py"}
-RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/transformers_app.py"}
+TORCH_FILES = {
+    "models/surprisal.py", "models/weights.py", "tiny/make.py",
+    *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "key_values", "sampling")),
+}  # fmt: skip
+RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/embedded.py", "serve/backends.py", "serve/vllm_app.py"}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""
 
 

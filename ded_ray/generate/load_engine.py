@@ -30,9 +30,14 @@ def load_engine(generator: Generator, save_to: Path, key: SecretStr) -> Engine:
         case TransformersEngine() as engine:
             from ded_ray.generate.engines.transformers import TransformersModel
 
-            threads = max(1, int(engine.num_cpus))
-            use_gpu = engine.num_gpus > 0
-            return TransformersModel(generator.model, chat=generator.chat, num_threads=threads, use_gpu=use_gpu)
+            return TransformersModel(
+                generator.model,
+                chat=generator.chat,
+                num_threads=max(1, int(engine.num_cpus)),
+                use_gpu=engine.num_gpus > 0,
+                max_rows=engine.batch_size * generator.sampling.rounds[0],
+                kv_cache_gib=engine.kv_cache_gib,
+            )
         case VllmEngine():
             from ded_ray.generate.engines.vllm import VllmModel
 

@@ -175,6 +175,8 @@ def _batches_at_once(job: GenerateJob) -> int:
     if isinstance(engine, VllmEngine):
         completions = engine.in_flight * engine.max_num_seqs
         return math.ceil(completions / job.generator.sampling.rounds[0] / engine.batch_size)
+    if isinstance(engine, TransformersEngine):
+        return 2  # the next problems begin as the last answers of these end
     if not isinstance(engine, OpenAIEngine):
         return 1
     # A batch ends with its slowest answer: the next ones wait in the engine, which asks for `in_flight` problems at once.

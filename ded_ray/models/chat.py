@@ -7,6 +7,7 @@
 Training, curation, the engines and the report all ask this file, so that a prompt has the same tokens everywhere.
 """
 
+import re
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from ded_ray.models.thinking import is_tag, opens_thought
 
 Message = dict[str, str]
 """{"role": "user" | "assistant" | "system", "content": text}"""
+
+MARK = re.compile("\ue000(\\d+)\ue001")
+"""Private characters around a number: what stands for a control token's name while a template is rendered."""
 
 PLAIN_RENDERING = {"add_generation_prompt": True, "tokenize": False}
 
@@ -61,15 +65,63 @@ class ChatTokenizer:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        return self.encode(self.render_prompt(prompt))
+        """A problem's prompt as tokens."""
+        return self.message_ids(self._chat.messages(prompt))
+
+    def message_ids(self, messages: list[Message]) -> list[int]:
+        """Messages as tokens. The name of a control token in what a user or a tool says is text there, no control token:
+        nobody opens a turn from inside one."""
+        marked, found = self._marked(messages)
+        if not found:
+            return self.encode(self.render(messages))
+        ids = list[int]()
+        for i, piece in enumerate(MARK.split(self.render(marked))):
+            if i % 2 == 0:
+                ids += self.encode(piece)
+            else:
+                ids += self.tokenizer.encode(found[int(piece)], add_special_tokens=False, split_special_tokens=True)
+        return ids
+
+    def _marked(self, messages: list[Message]) -> tuple[list[Message], list[str]]:
+        """The messages with marks in the places of control tokens' names, and the names."""
+        found = list[str]()
+
+        def mark(match: re.Match[str]) -> str:
+            found.append(match[0])
+            return f"\ue000{len(found) - 1}\ue001"
+
+        if self._control_names is None or not any(self._control_names.search(m["content"]) for m in messages):
+            return messages, found
+        return [
+            message if message["role"] in {"assistant", "system"}
+            else message | {"content": self._control_names.sub(mark, message["content"])}
+            for message in messages
+        ], found  # fmt: skip
+
+    @cached_property
+    def _control_names(self) -> re.Pattern[str] | None:
+        """Special tokens, and what the template itself writes around messages; thinking tags are a model's own words."""
+        template = self._rendering.get("chat_template") or self.tokenizer.chat_template or ""
+        added = self.tokenizer.added_tokens_decoder.values()
+        names = [t.content for t in added if t.special or (t.content in template and not is_tag(t.content))]
+        return re.compile("|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))) if names else None
+
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters of the longest token: a text has at least its length divided by this as tokens."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
+    @property
+    def template(self) -> str:
+        """The chat template with everything that the chat says built in."""
+        arguments = {name: value for name, value in self._rendering.items() if name not in PLAIN_RENDERING}
+        template: str = arguments.pop("chat_template", None) or self.tokenizer.chat_template
+        system = next((m["content"] for m in self._chat.messages("") if m["role"] == "system"), None)
+        return template_with(template, system=system, arguments=arguments)
 
     def export(self, folder: str) -> None:
-        """Save the tokenizer, its template with everything that the chat says built in."""
-        arguments = {name: value for name, value in self._rendering.items() if name not in PLAIN_RENDERING}
-        template = arguments.pop("chat_template", None) or self.tokenizer.chat_template
-        system = next((m["content"] for m in self._chat.messages("") if m["role"] == "system"), None)
-        if arguments or system is not None or template != self.tokenizer.chat_template:
-            self.tokenizer.chat_template = template_with(template, system=system, arguments=arguments)
+        """Save the tokenizer with this template."""
+        self.tokenizer.chat_template = self.template
         self.tokenizer.save_pretrained(folder)
 
     def sequence_ids(self, prompt: str, completion: str) -> tuple[list[int], list[int]]:
@@ -84,7 +136,7 @@ class ChatTokenizer:
             completion = completion.lstrip("\n") if rendered.endswith("\n") else completion
         ids, ends = self.encode(completion), {self.end_id, self.tokenizer.eos_token_id}
         length = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-        return self.encode(rendered), [*ids[:length], self.end_id]
+        return self.prompt_ids(prompt), [*ids[:length], self.end_id]
 
     @cached_property
     def end_id(self) -> int:

@@ -9,18 +9,20 @@ from ded_ray.recipe.config import Config, Rate, Workers, least_and_most
 
 
 class TransformersEngine(Config):
-    """The embedded engine: batched, left-padded `transformers` generation, on the CPU or one GPU per worker."""
+    """The embedded engine: `transformers` with continuous batching, on the CPU or one GPU per worker."""
 
-    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus"})
+    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus", "kv_cache_gib"})
 
     kind: Literal["transformers"] = "transformers"
     workers: Workers = 1
     """Number of engine actors, or [min, max]."""
     batch_size: PositiveInt = 16
-    """Problems per batch; each is answered `num_rollouts` times at once."""
+    """Problems that a worker answers at the same time, each `num_rollouts` times."""
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
     num_gpus: Annotated[float, Field(ge=0)] = 0
+    kv_cache_gib: PositiveFloat = 4
+    """For keys and values; where they do not fit, the completions that came last are computed again later."""
 
 
 class VllmEngine(Config):

@@ -62,6 +62,7 @@ COMPRESS = Needs("compressing questions", 0.5)
 REWARD = Needs("rewards", 0.25)
 TOKENIZE = Needs("examples into tokens", 0.5)
 WAITING_ENGINE = Needs("an engine that waits for an endpoint or reads a file", 0.5)
+GATEWAY = Needs("the gateway of an endpoint", 0.5)
 CONTROLLER = Needs("the controller of Train or Serve, and its proxy", 1)
 
 
@@ -102,7 +103,8 @@ def train_needs(config: Train) -> Needs:
 
 
 def serve_needs(config: Serve) -> Needs:
-    return Needs("serving", config.num_cpus, config.num_gpus, config.replicas, config.replicas)
+    least, most = least_and_most(config.replicas)
+    return Needs("serving", config.num_cpus, config.num_gpus, least, most)
 
 
 def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Needs]:
@@ -117,7 +119,7 @@ def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Nee
 
 def evaluation_needs(recipe: Recipe) -> list[Needs]:
     """The replicas of one model, and the plan that asks their endpoint."""
-    return [serve_needs(recipe.serve), CONTROLLER, *streaming_needs(recipe, [OpenAIEngine()])]
+    return [serve_needs(recipe.serve), GATEWAY, CONTROLLER, *streaming_needs(recipe, [OpenAIEngine()])]
 
 
 def cpus_needed(recipe: Recipe) -> float:

@@ -1,56 +1,174 @@
-"""Ray Serve entry point: a model behind an OpenAI-compatible endpoint while a block runs.
+"""Ray Serve entry point: models behind one OpenAI-compatible endpoint while a block runs.
 
-    with served("tiny/careful", "careful", recipe.serve) as url:
+    careful = ServedModel("careful", "tiny/careful")
+    with served([careful], recipe.serve, access=LOCAL) as url:
         OpenAI(base_url=url, api_key="none").chat.completions.create(model="careful", messages=[...])
 
-The replicas are gone when the block ends.
+An endpoint is a gateway (`gateway.py`) and a deployment per model: `embedded.py`, or one of ray.serve.llm.
 """
 
+import contextlib
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
+import ray
 from ray import serve
+from ray.serve import Application
 
-from ded_ray.recipe import Chat, Serve
-from ded_ray.runtime.needs import serve_needs
-from ded_ray.serve.transformers_app import Endpoint
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.recipe import Serve, VllmEngine
+from ded_ray.runtime.needs import GATEWAY, serve_needs
+from ded_ray.serve.backends import Backend, EmbeddedBackend, VllmBackend
+from ded_ray.serve.embedded import EmbeddedModel
+from ded_ray.serve.endpoint import Access, ServedModel
+from ded_ray.serve.gateway import Settings, build_app
+from ded_ray.serve.playground import Playground
+
+SECONDS_UNTIL_ROUTED = 60
+"""A proxy learns of an application a moment after it runs."""
+
+
+@serve.deployment
+@serve.ingress()
+class Gateway:
+    """The gateway on a replica; `models` are handles, or (handle, card) for those of ray.serve.llm."""
+
+    def __init__(self, models: Mapping[str, Any], settings: Settings, playground: Playground | None) -> None:
+        self._backends: dict[str, Backend] = {
+            name: VllmBackend(name, *found) if isinstance(found, tuple) else EmbeddedBackend(found)
+            for name, found in models.items()
+        }
+        self._settings, self._playground = settings, playground
+
+    def __serve_build_asgi_app__(self) -> Any:
+        return build_app(self._backends, self._settings, self._playground)
+
+
+def application(
+    models: Sequence[ServedModel], config: Serve, settings: Settings, playground: Playground | None = None
+) -> Application:
+    """The endpoint of these models as an application of Ray Serve, for `serve.run` and whatever else takes one."""
+    bound = {model.name: _bound(model, config) for model in models}
+    most_requests = len(models) * serve_needs(config).most * 4 * config.max_batch_size + config.max_queued_requests
+    gateway = Gateway.options(  # type: ignore[attr-defined]
+        max_ongoing_requests=2 * most_requests,  # the models say what is too much, in a way that clients understand
+        ray_actor_options=GATEWAY.resources,
+        **_ending(config),
+    )
+    app: Application = gateway.bind(bound, settings, playground)
+    return app
+
+
+def _bound(model: ServedModel, config: Serve) -> Any:
+    """A deployment of the model; in vLLM's form (it, what its clients may know of it)."""
+    needs = serve_needs(config)
+    replicas: dict[str, Any] = {"num_replicas": needs.most}
+    if needs.least < needs.most:
+        scaling = {"min_replicas": needs.least, "max_replicas": needs.most, "target_ongoing_requests": config.max_batch_size}
+        replicas = {"autoscaling_config": scaling}
+    replicas |= {"max_queued_requests": config.max_queued_requests, **_ending(config)}
+    engine = config.engine or model.engine
+    if isinstance(engine, VllmEngine):
+        from ded_ray.serve.vllm_app import vllm_deployment
+
+        return vllm_deployment(model.name, model.model, model.chat, engine, replicas)
+    deployment = EmbeddedModel.options(  # type: ignore[attr-defined]
+        name=f"model {model.name}",
+        max_ongoing_requests=4 * config.max_batch_size,  # so that the next ones' prompts are there when a place is free
+        ray_actor_options=needs.resources,
+        **replicas,
+    )
+    return deployment.bind(model.model, config, model.chat)
+
+
+def _ending(config: Serve) -> dict[str, Any]:
+    return {"graceful_shutdown_wait_loop_s": 0.1, "graceful_shutdown_timeout_s": config.drain_seconds}
 
 
 @contextmanager
-def served(model: str, served_name: str, config: Serve, *, chat: Chat | None = None, route: str = "") -> Iterator[str]:
-    """Serve a model (hub name, folder or tiny/NAME) while the block runs; yields the endpoint's base URL.
+def served(
+    models: Sequence[ServedModel], config: Serve, *, access: Access, playground: Playground | None = None
+) -> Iterator[str]:
+    """Serve these models while the block runs; yields the endpoint's base URL, which answers when the block begins.
 
-    `chat` says how clients' messages are rendered; `route` is a prefix such as '/mine' that keeps endpoints of one cluster
-    apart, '' is the root.
-
-    The endpoint answers when the block begins, and its replicas are gone when it ends. Raises RuntimeError when they
-    cannot start.
+    Raises BadInput for a port or a path that is taken, and Stopped when the models do not start.
     """
-    port, needs = _start_serve(config.port), serve_needs(config)
-    endpoint = Endpoint.options(  # type: ignore[attr-defined]
-        num_replicas=needs.most,
-        max_ongoing_requests=1024,
-        graceful_shutdown_wait_loop_s=0.1,
-        ray_actor_options=needs.resources,
-    ).bind(model, served_name, config, chat or Chat())
-    app_name = f"ded_ray{route.replace('/', '-')}"
-    serve.run(endpoint, name=app_name, route_prefix=route or "/")
+    host, port = _start_serve(access)
+    name = f"ded_ray{access.route.replace('/', '-')}"
+    if name in serve.status().applications:
+        raise BadInput(
+            f"serve: {access.route or '/'} is served already on this Ray cluster, at port {port}; stop that first"
+        )
+    settings = Settings.of(config, access.token)
+    app = application(models, config, settings, playground)
     try:
-        yield f"http://127.0.0.1:{port}{route}/v1"
+        try:
+            serve.run(app, name=name, route_prefix=access.route or "/")
+        except RuntimeError as error:
+            raise Stopped(f"serve: {_why_not_started(name, str(error))}") from error
+        url = f"http://{_reachable(host)}:{port}{access.route}"
+        _wait_for(url, access.token, settings.nonce)
+        yield f"{url}/v1"
     finally:
-        serve.delete(app_name)
+        with contextlib.suppress(Exception):  # the boundary: Ray itself may be gone, and what ended the block matters more
+            serve.delete(name)
 
 
-def _start_serve(port: int) -> int:
-    """Start Serve on this port (0: a free one); where Serve runs already, its own port."""
+def _start_serve(access: Access) -> tuple[str, int]:
+    """Start Serve there; where it runs already on this Ray cluster, (its own host, its own port)."""
     # The first start of a cluster decides; there is no public way to ask which port it took.
     client = serve.context._get_global_client(raise_if_no_controller_running=False)
     if client is None:
-        if port == 0:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-        serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config={"log_level": "ERROR"})
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((access.host, access.port))
+            except OSError as error:
+                why = error.strerror or error
+                raise BadInput(f"serve: {access.host}:{access.port}: {why}; --port 0 takes a free one") from error
+            port = probe.getsockname()[1]
+        serve.start(http_options={"host": access.host, "port": port}, logging_config={"log_level": "ERROR"})
         client = serve.context._get_global_client()
-    return client.http_config.port
+    options = client.http_config
+    if access.port not in {0, options.port}:
+        raise BadInput(
+            f"serve: Ray Serve runs already on this cluster, at port {options.port}; take --port {options.port}, or stop it"
+        )
+    return options.host, options.port
+
+
+def _reachable(host: str) -> str:
+    """A name of the endpoint's host that other nodes know too, unless it is for this machine alone."""
+    if Access(host, 0).is_local:
+        return host
+    proxies = serve.status().proxies
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    own = ray.get_runtime_context().get_node_id()
+    return str(addresses[own if own in proxies else next(iter(proxies))])
+
+
+def _wait_for(url: str, token: str, nonce: str) -> None:
+    """Until the endpoint answers, and is this one. Raises Stopped."""
+    headers, found = {"Authorization": f"Bearer {token}"} if token else {}, ""
+    until = time.monotonic() + SECONDS_UNTIL_ROUTED
+    while time.monotonic() < until:
+        try:
+            found = httpx.get(f"{url}/health", headers=headers, timeout=10).text
+        except httpx.HTTPError as error:
+            found = str(error)
+        if nonce in found:
+            return
+        time.sleep(0.1)
+    raise Stopped(f"serve: {url} answers not as this endpoint does ({found[:200]}); is another program on that port?")
+
+
+def _why_not_started(name: str, error: str) -> str:
+    """The last line of what a model's replica said."""
+    status = serve.status().applications.get(name)
+    messages = [d.message for d in status.deployments.values() if d.message] if status else []
+    lines = [line for line in (messages or [error])[0].splitlines() if line.strip()]
+    return lines[-1].strip()[:400] if lines else error[:400]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from ded_ray.errors import BadInput
 from ded_ray.generate.identity import identity
 from ded_ray.generate.preflight import check_answers, check_model, check_prompts_fit
-from ded_ray.recipe import Generator, Recipe, TransformersEngine
+from ded_ray.recipe import Generator, OpenAIEngine, Recipe, TransformersEngine, VllmEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
 from ded_ray.train.preflight import check_student
@@ -88,15 +88,20 @@ def models_of(recipe: Recipe) -> dict[str, Generator]:
     return {"student": recipe.student, **{f"teachers.{i}": teacher for i, teacher in enumerate(candidates)}}
 
 
-def can_be_evaluated(teacher: Generator) -> bool:
-    """Replayed, scripted and remote teachers cannot be served here, and those that need vLLM are too big to."""
-    return isinstance(teacher.engine, TransformersEngine)
+def can_be_served(generator: Generator) -> bool:
+    """Replayed and scripted teachers are no models, and remote ones are served elsewhere."""
+    return isinstance(generator.engine, TransformersEngine | VllmEngine)
+
+
+def can_be_evaluated(generator: Generator) -> bool:
+    """What can be served here, and what is served elsewhere."""
+    return can_be_served(generator) or isinstance(generator.engine, OpenAIEngine)
 
 
 def _check_benchmarks_fit(held_out: list[Problem], recipe: Recipe) -> None:
     limit = "evaluate.sampling.max_tokens"
     for knob, generator in models_of(recipe).items():
-        if knob == "student" or can_be_evaluated(generator):
+        if knob == "student" or can_be_served(generator):
             served = Generator(model=generator.model, chat=generator.chat)
             check_prompts_fit(held_out, served, max_tokens=recipe.evaluate.sampling.max_tokens, knob=knob, limit=limit)
 

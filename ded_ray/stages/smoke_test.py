@@ -19,7 +19,7 @@ from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem, stable_hash
 from ded_ray.run import Run, Stage
 from ded_ray.stages.answers import answers
-from ded_ray.stages.evaluate import ServedModel, evaluate_model
+from ded_ray.stages.evaluate import Measured, evaluate_model
 from ded_ray.stages.inputs import Inputs
 from ded_ray.stages.problems import kept_problems, write_problems
 from ded_ray.stages.train import train_on
@@ -172,7 +172,8 @@ class _Candidate:
         parts = [recipe.evaluate.sampling, recipe.verify.identity(), self._inputs.verifiers, recipe.seed, rows]
         scored = self._run.stage(f"{self._name}_scores", parts, [student])
         if not scored.done:
-            model = ServedModel(self._name, str(student.folder / "model"), student.token, recipe.student.chat)
+            trained = recipe.student.model_copy(update={"model": str(student.folder.absolute() / "model")})
+            model = Measured(self._name, trained, student.token)
             evaluate_model(scored, model, {name: self._inputs.benchmarks[name] for name in names}, recipe)
         return student, scored
 

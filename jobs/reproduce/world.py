@@ -1,7 +1,8 @@
 """One seed's world: its questions, what the tiny models answer to them, and what is held out."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ded_ray.files.parts import read_records
+from ded_ray.generate.engine import Answer
 from ded_ray.models.surprisal import Reader
 from ded_ray.recipe import Rewards, Sampling, Verify
 from ded_ray.records import Group, Problem, to_table
@@ -108,11 +110,15 @@ def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int,
                 Request([{"role": "user", "content": problem.prompt}], sampling, own_seed)
                 for own_seed, problem in list(by_seed.items())[start : start + batch_size]
             ]
-            for request, rollouts in engine.generate(requests):
+            for request, rollouts in asyncio.run(_all(engine.generate(requests))):
                 problem = by_seed[request.seed]
                 group = Group.of(problem, f"{request.seed:016x}", model, rollouts)
                 groups.append(reward_group(verifying.verify_group(group), Rewards()))
     return groups
+
+
+async def _all(answers: AsyncIterator[Answer]) -> list[Answer]:
+    return [answer async for answer in answers]
 
 
 def remember(path: Path, found: Mapping[str, object]) -> None:

@@ -1,13 +1,17 @@
-"""The embedded engine: batched, left-padded `transformers` generation on the CPU or a GPU."""
+"""The embedded engine: `transformers` on the CPU or a GPU, with continuous batching and a random stream per rollout, so
+that a group is the same whatever else is in its batch."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import cached_property
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
-from transformers.generation.logits_process import TopPLogitsWarper
+from transformers import AutoModelForCausalLM
 
-from ded_ray.generate.engine import Request
-from ded_ray.models.chat import ChatTokenizer, Message
+from ded_ray.generate.engine import Answer, Request, as_they_come
+from ded_ray.generate.engines.continuous import ContinuousBatch, steps
+from ded_ray.generate.engines.sampling import Row
+from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
@@ -16,53 +20,25 @@ UNLIMITED = 1 << 20
 """The context of a model that states none, in tokens."""
 
 
-class SeededSampling(LogitsProcessor):
-    """Samples with one random stream per rollout, so that a group is the same whatever else is in its batch.
-
-    Adds Gumbel noise to the log-probabilities and leaves the choice to argmax, which is exact sampling (the
-    Gumbel-max trick). Also keeps each chosen token's log-probability at the model's own temperature of 1.
-    """
-
-    def __init__(self, requests: list[Request], device: torch.device) -> None:
-        self._sampling = requests[0].sampling
-        self._streams = [
-            torch.Generator(device).manual_seed(r.seed + i) for r in requests for i in range(r.sampling.num_rollouts)
-        ]
-        self._top_p = TopPLogitsWarper(self._sampling.top_p) if self._sampling.top_p < 1 else None
-        self._last_logprobs: torch.Tensor | None = None
-        self.logprobs: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.keep_chosen(input_ids)
-        self._last_logprobs = scores.float().log_softmax(-1)
-        scores = scores.float() / self._sampling.temperature
-        if self._top_p is not None:
-            scores = self._top_p(input_ids, scores)
-        noise = torch.empty_like(scores)
-        for row, stream in zip(noise, self._streams, strict=True):
-            row.exponential_(generator=stream)
-        return scores - noise.log()
-
-    def keep_chosen(self, ids: torch.Tensor) -> None:
-        """Record the log-probability of the tokens just chosen, the last column of `ids`."""
-        if self._last_logprobs is not None:
-            self.logprobs.append(self._last_logprobs.gather(1, ids[:, -1:]).squeeze(1))
-
-
 class TransformersModel:
-    """An engine. `model` is a hub name, a Hugging Face folder or tiny/NAME."""
+    """An engine. `model` is a hub name, a Hugging Face folder or tiny/NAME; at most `max_rows` completions are computed at
+    once, with at most `kv_cache_gib` for their keys and values."""
 
-    def __init__(self, model: str, *, chat: Chat | None = None, num_threads: int = 1, use_gpu: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        chat: Chat | None = None,
+        num_threads: int = 1,
+        use_gpu: bool = False,
+        max_rows: int = 128,
+        kv_cache_gib: float = 4,
+    ) -> None:
         torch.set_num_threads(num_threads)
-        self._device = torch.device("cuda" if use_gpu else "cpu")
-        dtype = torch.bfloat16 if use_gpu else torch.float32
-        self._chat = ChatTokenizer(model, chat)
-        self._tokenizer = self._chat.tokenizer
-        self._tokenizer.padding_side = "left"
-        self._model = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=dtype).to(self._device).eval()
-        rows = self._model.get_input_embeddings().num_embeddings
-        if self._tokenizer.pad_token is None or self._tokenizer.pad_token_id >= rows:
-            self._tokenizer.pad_token_id = self._chat.end_id  # padding is masked: any token will do
+        self.chat = ChatTokenizer(model, chat)
+        loaded = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=torch.bfloat16 if use_gpu else torch.float32)
+        self._model = loaded.to("cuda" if use_gpu else "cpu").eval()
+        self.batch = ContinuousBatch(self._model, max_rows=max_rows, max_bytes=kv_cache_gib * 2**30)
 
     @property
     def context(self) -> int:
@@ -70,50 +46,39 @@ class TransformersModel:
         own: int | None = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         return own or UNLIMITED
 
-    def num_prompt_tokens(self, messages: list[Message]) -> int:
-        return len(self._chat.encode(self._chat.render(messages)))
+    @property
+    def num_embeddings(self) -> int:
+        """Tokens that the model knows are 0 to this number, exclusive."""
+        return int(self._model.get_input_embeddings().num_embeddings)
 
-    @torch.inference_mode()
-    def generate(self, requests: list[Request]) -> Iterator[tuple[Request, list[Rollout]]]:
-        """All requests as one batch; they must share their sampling."""
-        sampling = requests[0].sampling
-        prompts = [self._chat.render(r.messages) for r in requests for _ in range(sampling.num_rollouts)]
-        inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self._device)
-        seeded = SeededSampling(requests, self._device)
-        output = self._model.generate(
-            **inputs,
-            max_new_tokens=sampling.max_tokens,
-            do_sample=False,  # the argmax over noisy scores is the sampling
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            pad_token_id=self._tokenizer.pad_token_id,
-            eos_token_id=self._end_ids(),
-            logits_processor=LogitsProcessorList([seeded]),
-        )
-        seeded.keep_chosen(output)
-        completions_BT = output[:, inputs["input_ids"].shape[1] :]
-        logprobs_BT = torch.stack(seeded.logprobs, dim=1)
-        rollouts = [
-            self._rollout(i % sampling.num_rollouts, requests[i // sampling.num_rollouts].seed, ids, logprobs)
-            for i, (ids, logprobs) in enumerate(zip(completions_BT.cpu(), logprobs_BT.cpu(), strict=True))
+    async def generate(self, requests: list[Request]) -> AsyncIterator[Answer]:
+        async for answer in as_they_come(self._answer, requests):
+            yield answer
+
+    async def _answer(self, request: Request) -> list[Rollout]:
+        sampling, ends = request.sampling, self.end_ids
+        rows = [
+            Row(request.seed + i, sampling.max_tokens, ends, temperature=sampling.temperature, top_p=sampling.top_p)
+            for i in range(sampling.num_rollouts)
         ]
-        for i, request in enumerate(requests):
-            yield request, rollouts[i * sampling.num_rollouts : (i + 1) * sampling.num_rollouts]
+        async for _ in steps([self.batch.submit(self.chat.message_ids(request.messages), rows)]):
+            pass
+        return [self._rollout(index, row) for index, row in enumerate(rows)]
 
-    def _rollout(self, index: int, seed: int, ids_T: torch.Tensor, logprobs_T: torch.Tensor) -> Rollout:
-        ends = torch.isin(ids_T, torch.tensor(self._end_ids())).nonzero()
-        num_tokens = int(ends[0]) + 1 if len(ends) else len(ids_T)
+    def _rollout(self, index: int, row: Row) -> Rollout:
+        finish_reason: Any = row.finish_reason
         return Rollout(
             index=index,
-            completion=self._chat.decode(ids_T[: num_tokens - len(ends[:1])].tolist()),
-            num_tokens=num_tokens,
-            finish_reason="stop" if len(ends) else "length",
-            seed=seed + index,
-            mean_logprob=float(logprobs_T[:num_tokens].mean()),
+            completion=self.chat.decode(row.tokens[:-1] if row.finish_reason == "stop" else row.tokens),
+            num_tokens=len(row.tokens),
+            finish_reason=finish_reason,
+            seed=row.seed,
+            mean_logprob=sum(row.logprobs) / len(row.logprobs),
         )
 
-    def _end_ids(self) -> list[int]:
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
         ids = self._model.generation_config.eos_token_id
         ids = [ids] if isinstance(ids, int) else list(ids or [])
-        return sorted({*ids, self._tokenizer.eos_token_id, self._chat.end_id} - {None})
+        return frozenset({*ids, self.chat.tokenizer.eos_token_id, self.chat.end_id} - {None})

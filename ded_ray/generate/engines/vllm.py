@@ -75,7 +75,7 @@ class VllmModel:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        prompt: Any = {"prompt_token_ids": self._chat.encode(self._chat.render(request.messages))}
+        prompt: Any = {"prompt_token_ids": self._chat.message_ids(request.messages)}
         config = request.sampling
         sampling = SamplingParams(
             n=config.num_rollouts,
@@ -147,16 +147,24 @@ def step_logger(note_step: Callable[[], None]) -> type:
     return StepLogger
 
 
+def cpu_environment(num_threads: int) -> dict[str, str]:
+    """What vLLM's CPU build needs to find in the environment, before torch is imported."""
+    return {
+        "OMP_NUM_THREADS": str(num_threads),
+        # Bound threads would all be bound to the same cores where several engines share a machine.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        # Else the first request for log-probabilities compiles for most of a minute.
+        "TORCHDYNAMO_DISABLE": "1",
+    }
+
+
 def prepare_cpu(num_threads: int) -> None:
-    """What vLLM's CPU build needs to find in the environment; before torch is imported."""
+    """Set what vLLM's CPU build needs, where it is not set yet; and have its scheduler and its computing in one process, as
+    on a GPU: the scheduler's own would wait for the other at full speed, on a core that the machine may not have to
+    spare. (vLLM then leaves executor "uni" as it is.)"""
     os.environ["OMP_NUM_THREADS"] = str(num_threads)
-    # Bound threads would all be bound to the same cores where several engines share a machine.
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    # vLLM's scheduler and its computing in one process, as on a GPU: the scheduler's own would wait for the other at full
-    # speed, on a core that the machine may not have to spare. (With this, vLLM leaves executor "uni" as it is.)
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    # Else the first request for log-probabilities compiles for most of a minute.
-    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    for name, value in {**cpu_environment(num_threads), "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}.items():
+        os.environ.setdefault(name, value)
 
 
 def computes_bf16(cpuinfo: str) -> bool:

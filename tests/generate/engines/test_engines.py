@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -16,6 +18,13 @@ def requests(prompts: list[str], **sampling) -> list[Request]:
     return [Request([{"role": "user", "content": p}], config, 1000 * i) for i, p in enumerate(prompts)]
 
 
+def answers(engine, asked: list[Request]):
+    async def collect():
+        return [answer async for answer in engine.generate(asked)]
+
+    return asyncio.run(collect())
+
+
 PROMPTS = ["Left to right, mod 10: 7+5*3", "Reverse: 482", "Left to right, mod 10: 1+2*3-4*5+6-7*8+9", "Sort: 93812"]
 
 
@@ -26,34 +35,34 @@ def careful():
 
 @pytest.mark.parametrize("name", ["student", "careful", "terse", "rambling"])
 def test_every_shipped_model_answers(name):
-    [(_, rollouts)] = TransformersModel(f"tiny/{name}").generate(requests(["Reverse: 4821"], temperature=0.01))
+    [(_, rollouts)] = answers(TransformersModel(f"tiny/{name}"), requests(["Reverse: 4821"], temperature=0.01))
     assert [r.completion for r in rollouts] == ["\\boxed{1284}"] * 3
 
 
 def test_a_group_is_the_same_whatever_else_is_in_its_batch():
     student = TransformersModel("tiny/student")
-    together = {r.messages[0]["content"]: rollouts for r, rollouts in student.generate(requests(PROMPTS))}
+    together = {r.messages[0]["content"]: rollouts for r, rollouts in answers(student, requests(PROMPTS))}
     for request in requests(PROMPTS):
-        [(_, alone)] = student.generate([request])
+        [(_, alone)] = answers(student, [request])
         assert [r.completion for r in alone] == [r.completion for r in together[request.messages[0]["content"]]]
     assert len({r.completion for r in together[PROMPTS[2]]}) > 1, "different seeds give different rollouts"
 
 
 def test_finish_reason_and_length_are_exact(careful):
-    [(_, [short])] = careful.generate(requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01))
+    [(_, [short])] = answers(careful, requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01))
     num_tokens = short.num_tokens
     assert short.finish_reason == "stop"
-    [(_, [exact])] = careful.generate(requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01, max_tokens=num_tokens))
+    [(_, [exact])] = answers(careful, requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01, max_tokens=num_tokens))
     assert (exact.finish_reason, exact.num_tokens) == ("stop", num_tokens)
-    [(_, [cut])] = careful.generate(requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01, max_tokens=num_tokens - 1))
+    [(_, [cut])] = answers(careful, requests(["Reverse: 4821"], num_rollouts=1, temperature=0.01, max_tokens=num_tokens - 1))
     assert (cut.finish_reason, cut.num_tokens) == ("length", num_tokens - 1)
 
 
 def test_mean_logprob_is_the_models_own(careful):
     path = model_path("tiny/careful")
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    for request, rollouts in careful.generate(requests(PROMPTS[:3], temperature=1.5)):
-        prompt = tokenizer.encode(careful._chat.render(request.messages), add_special_tokens=False)
+    for request, rollouts in answers(careful, requests(PROMPTS[:3], temperature=1.5)):
+        prompt = tokenizer.encode(careful.chat.render(request.messages), add_special_tokens=False)
         for rollout in rollouts:
             completion = [*tokenizer.encode(rollout.completion, add_special_tokens=False), tokenizer.eos_token_id]
             if rollout.finish_reason == "length" or len(completion) != rollout.num_tokens:
@@ -66,10 +75,10 @@ def test_mean_logprob_is_the_models_own(careful):
 
 def test_sampling_follows_the_models_distribution(careful):
     """The Gumbel trick is exact: the frequencies of a first token agree with the softmax."""
-    [(_, rollouts)] = careful.generate(requests(["Hello"], num_rollouts=600, max_tokens=1, temperature=2.0))
-    tokenizer, model = careful._tokenizer, careful._model
+    [(_, rollouts)] = answers(careful, requests(["Hello"], num_rollouts=600, max_tokens=1, temperature=2.0))
+    tokenizer, model = careful.chat.tokenizer, careful._model
     ids = tokenizer(
-        careful._chat.render([{"role": "user", "content": "Hello"}]), return_tensors="pt", add_special_tokens=False
+        careful.chat.render([{"role": "user", "content": "Hello"}]), return_tensors="pt", add_special_tokens=False
     )
     with torch.no_grad():
         probabilities = (model(**ids).logits[0, -1] / 2.0).softmax(-1)
