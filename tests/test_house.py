@@ -26,7 +26,7 @@ TORCH_FILES = {
     "models/surprisal.py", "models/weights.py", "tiny/make.py",
     *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "key_values", "sampling")),
 }  # fmt: skip
-RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/embedded.py", "serve/backends.py", "serve/vllm_app.py"}
+RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/embedded.py", "serve/vllm_app.py"}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""
 
 

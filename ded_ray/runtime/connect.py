@@ -26,6 +26,9 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(MIN_LOGICAL_CPUS))
+    # A process that waits for work is kept from stage to stage, with all that it has imported: else every stage begins with
+    # a dozen processes that import the same for seconds.
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "600000")
     import ray
 
     if ray.is_initialized():

@@ -6,9 +6,11 @@
 All operators of a streaming plan run at once; `cpus_needed` adds them up for a Ray that is started on this machine.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ded_ray.errors import BadInput
@@ -102,8 +104,13 @@ def train_needs(config: Train) -> Needs:
     return Needs("training", config.num_cpus, 1 if config.use_gpu else 0, config.workers, config.workers)
 
 
-def serve_needs(config: Serve) -> Needs:
+def serve_needs(config: Serve, engine: EngineConfig | None = None) -> Needs:
+    """Of the replicas of one model, which answers by `engine` where the recipe does not say how models are served."""
     least, most = least_and_most(config.replicas)
+    form = config.engine or engine
+    if isinstance(form, VllmEngine):
+        own = engine_needs(form)
+        return Needs("serving", own.num_cpus, own.num_gpus, least, most, own.shards)
     return Needs("serving", config.num_cpus, config.num_gpus, least, most)
 
 
@@ -118,8 +125,30 @@ def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Nee
 
 
 def evaluation_needs(recipe: Recipe) -> list[Needs]:
-    """The replicas of one model, and the plan that asks their endpoint."""
-    return [serve_needs(recipe.serve), GATEWAY, CONTROLLER, *streaming_needs(recipe, [OpenAIEngine()])]
+    """The replicas that hold base, student and teachers, and the plan that asks them."""
+    num_models = 2 + len(recipe.teachers.candidates)
+    asking = streaming_needs(recipe, [OpenAIEngine()] * num_models)
+    return [GATEWAY, CONTROLLER, serve_needs(recipe.serve), *[SELECT] * num_models, *asking]
+
+
+def models_at_once(config: Serve, models: Sequence[tuple[str, EngineConfig]]) -> int:
+    """How many of these models (where it is, how it answers) are served at once: on GPUs one, on CPUs as many as the
+    cluster's memory holds in float32. They are taken to be as large as the largest; 1 at least."""
+    import ray
+
+    replicas = serve_needs(config)
+    if replicas.num_gpus or any(isinstance(config.engine or engine, VllmEngine) for _, engine in models):
+        return 1
+    there = ray.cluster_resources().get("memory", 0)
+    return max(1, min(len(models), int(there / max(replicas.most * memory_of(path) for path, _ in models))))
+
+
+def memory_of(model: str) -> float:
+    """Bytes that a model served on the CPU takes at most, in float32; endless for what is not on this machine."""
+    from ded_ray.models.load import model_path
+
+    weights = sum(file.stat().st_size for file in Path(model_path(model)).glob("*.safetensors"))
+    return 2 * weights + 2**30 if weights else math.inf
 
 
 def cpus_needed(recipe: Recipe) -> float:

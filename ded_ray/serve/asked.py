@@ -1,7 +1,6 @@
-"""What goes between the gateway and a model: a request that is understood, and what becomes of it."""
+"""What goes between an endpoint and a model: a request that is understood, and what becomes of it."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from ded_ray.models.chat import Message
 
@@ -39,12 +38,12 @@ class Choice:
     tokens: list[Token] = field(default_factory=list)  # where log-probabilities are asked for
     num_tokens: int = 0
 
-
-@dataclass(frozen=True)
-class Started:
-    """The request is being answered."""
-
-    num_prompt_tokens: int
+    def add(self, news: "Choice") -> None:
+        """What is new comes to what there is."""
+        self.text += news.text
+        self.tokens += news.tokens
+        self.num_tokens += news.num_tokens
+        self.finish_reason = news.finish_reason
 
 
 class Refused(Exception):
@@ -63,12 +62,5 @@ class Refused(Exception):
         self.status = status
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
-    def __reduce__(self) -> Any:
-        """An exception is made again from its arguments alone, which here are not all there is."""
-        return _refused, (self.status, self.body)
 
-
-def _refused(status: int, body: dict[str, Any]) -> Refused:
-    refused = Refused(body["error"]["message"], status=status)
-    refused.body = body
-    return refused
+FAILED = Refused("the server failed; its log says why", kind="server_error", status=500)

@@ -1,16 +1,24 @@
-"""One model in the embedded engine, as a Ray Serve deployment that the gateway asks."""
+"""How an endpoint asks a model of the embedded engine, which its own replica holds."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from ray import serve
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from jinja2 import TemplateError
 from ray.serve import metrics
 
+from ded_ray.generate.engines.continuous import steps
+from ded_ray.generate.engines.sampling import Row
+from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.models.chat import Message
-from ded_ray.recipe import Chat, Serve
-from ded_ray.serve.asked import Ask, Choice, Refused, Started, Token
+from ded_ray.recipe import Serve
+from ded_ray.serve.asked import FAILED, Ask, Choice, Refused, Token
+from ded_ray.serve.endpoint import ServedModel
+from ded_ray.serve.protocol import ChatRequest, CompletionRequest, parsed
+from ded_ray.serve.responses import DONE, Answer, event
 from ded_ray.serve.text import TextStream
 
 SECONDS_BETWEEN_CHUNKS = 0.04
@@ -20,7 +28,7 @@ SECONDS_BETWEEN_CHUNKS = 0.04
 class Completion:
     """One completion on its way to a client: the row that is computed, and what there is of its text."""
 
-    def __init__(self, index: int, row: Any, engine: Any, ask: Ask) -> None:
+    def __init__(self, index: int, row: Row, engine: TransformersModel, ask: Ask) -> None:
         self.index, self._row, self._engine = index, row, engine
         self._text = TextStream(engine.chat.decode, ask.stop)
         self._has_logprobs, self._num_read, self.is_over = ask.num_alternatives is not None, 0, False
@@ -50,77 +58,67 @@ class Completion:
         return Token(decode([row.tokens[i]]), row.logprobs[i], others)
 
 
-@serve.deployment
-class EmbeddedModel:
-    """A replica: a loaded model that computes all its requests together, each from the moment it comes."""
+class EmbeddedBackend:
+    """A loaded model that computes all its requests together, each from the moment it comes."""
 
-    def __init__(self, model: str, config: Serve, chat: Chat) -> None:
-        from ded_ray.generate.engines.transformers import TransformersModel
-
+    def __init__(self, model: ServedModel, config: Serve) -> None:
         self._engine = TransformersModel(
-            model,
-            chat=chat,
+            model.model,
+            chat=model.chat,
             num_threads=max(1, int(config.num_cpus)),
             use_gpu=config.num_gpus > 0,
             max_rows=config.max_batch_size,
             kv_cache_gib=config.kv_cache_gib,
         )
-        self._chat, self._max_tokens = chat, config.max_tokens
-        self._tokens = metrics.Counter("ded_ray_tokens", "Tokens of completions.")
-        self._rows = metrics.Gauge("ded_ray_rows", "Completions that are computed, or wait for it.", tag_keys=("state",))
+        self._chat, self._config = model.chat, config
+        self._num_requests = 0
+        self._tokens = metrics.Counter("ded_ray_tokens", "Tokens of completions.", tag_keys=("model",))
+        self._rows = metrics.Gauge("ded_ray_rows", "Completions in the model.", tag_keys=("model", "state"))
+        for metric in (self._tokens, self._rows):
+            metric.set_default_tags({"model": model.name})  # Serve adds tags of its own to the dictionary
 
-    async def answer(self, asks: list[Ask]) -> tuple[int, list[Choice]] | Refused:
-        """(prompt tokens, every completion whole)"""
-        answered: list[Choice] = []
-        started = Started(0)
-        async for news in self._choices(asks, each_step=any(ask.stop for ask in asks)):
-            if isinstance(news, Refused):
-                return news
-            if isinstance(news, Started):
-                started, answered = news, [Choice(i) for i in range(sum(ask.n for ask in asks))]
-                continue
-            for choice in news:
-                whole = answered[choice.index]
-                whole.text += choice.text
-                whole.finish_reason, whole.num_tokens = choice.finish_reason, whole.num_tokens + choice.num_tokens
-                whole.tokens += choice.tokens
-        return started.num_prompt_tokens, answered
+    async def respond(self, body: Any, _: Request, *, is_chat: bool) -> Response:
+        if self._num_requests >= self._config.max_queued_requests:
+            raise Refused("too many requests wait already", status=429, kind="rate_limit_error")
+        asked = parsed(ChatRequest, body) if is_chat else parsed(CompletionRequest, body)
+        asks = asked.asks()
+        prompts = [await self._prompt_ids(ask) for ask in asks]
+        answer = Answer(asked.model, is_chat, has_logprobs=asks[0].num_alternatives is not None)
+        answer.num_prompt_tokens = sum(map(len, prompts))
+        if asked.stream:
+            news = self._choices(asks, prompts, each_step=True)
+            num_choices = sum(ask.n for ask in asks)
+            events = _events(answer, news, num_choices=num_choices, include_usage=asked.include_usage)
+            return StreamingResponse(events, media_type="text/event-stream")
+        whole = [Choice(i) for i in range(sum(ask.n for ask in asks))]
+        async for choices in self._choices(asks, prompts, each_step=any(ask.stop for ask in asks)):
+            for choice in choices:
+                whole[choice.index].add(choice)
+        return JSONResponse(answer.whole(whole))
 
-    async def stream(self, asks: list[Ask]) -> AsyncIterator[Started | Refused | list[Choice]]:
-        """`Started` and then what is new, again and again; or why not."""
-        async for news in self._choices(asks, each_step=True):
-            yield news
-            await asyncio.sleep(SECONDS_BETWEEN_CHUNKS)
-
-    async def _choices(self, asks: list[Ask], *, each_step: bool) -> AsyncIterator[Started | Refused | list[Choice]]:
-        from ded_ray.generate.engines.continuous import steps
-
-        try:
-            prompts = [await self._prompt_ids(ask) for ask in asks]
-        except Refused as refused:
-            yield refused
-            return
+    async def _choices(self, asks: list[Ask], prompts: list[list[int]], *, each_step: bool) -> AsyncIterator[list[Choice]]:
+        """What is new of the completions, again and again until all are finished; cancels them when it is left."""
         stepped, completions, asked = asyncio.Event(), list[Completion](), []
         for ask, prompt in zip(asks, prompts, strict=True):
             rows = self._rows_of(ask, len(prompt))
             completions += [Completion(len(completions) + i, row, self._engine, ask) for i, row in enumerate(rows)]
             asked.append(self._engine.batch.submit(prompt, rows, stepped=stepped, each_step=each_step))
-        yield Started(sum(map(len, prompts)))
-        self._note()
-        async for _ in steps(asked):
-            if news := [choice for completion in completions if (choice := completion.news())]:
-                yield news
-        self._tokens.inc(sum(completion.num_tokens for completion in completions))
-        self._note()
+        self._note(+1)
+        try:
+            async for _ in steps(asked):
+                if news := [choice for completion in completions if (choice := completion.news())]:
+                    yield news
+        finally:
+            self._tokens.inc(sum(completion.num_tokens for completion in completions))
+            self._note(-1)
 
-    def _note(self) -> None:
+    def _note(self, more_requests: int) -> None:
+        self._num_requests += more_requests
         self._rows.set(self._engine.batch.num_running, {"state": "running"})
         self._rows.set(self._engine.batch.num_waiting, {"state": "waiting"})
 
-    def _rows_of(self, ask: Ask, num_prompt_tokens: int) -> list[Any]:
-        from ded_ray.generate.engines.sampling import Row
-
-        most = min(self._engine.context - num_prompt_tokens, self._max_tokens or self._engine.context)
+    def _rows_of(self, ask: Ask, num_prompt_tokens: int) -> list[Row]:
+        most = min(self._engine.context - num_prompt_tokens, self._config.max_tokens or self._engine.context)
         seed = ask.seed if ask.seed is not None else random.getrandbits(48)
         return [
             Row(
@@ -154,8 +152,6 @@ class EmbeddedModel:
         self._check_length(num_characters // self._engine.chat.longest_token, at_least="at least ")
         if not is_chat:
             return await asyncio.to_thread(self._engine.chat.encode, messages[0]["content"])
-        from jinja2 import TemplateError
-
         try:
             return await asyncio.to_thread(self._engine.chat.message_ids, self._chat.with_system(messages))
         except (TemplateError, TypeError, ValueError) as error:
@@ -166,3 +162,21 @@ class EmbeddedModel:
         if num_tokens >= self._engine.context:
             message = f"messages: {at_least}{num_tokens} tokens, but the model's context is {self._engine.context}"
             raise Refused(message, "messages", code="context_length_exceeded")
+
+
+async def _events(
+    answer: Answer, news: AsyncIterator[list[Choice]], *, num_choices: int, include_usage: bool
+) -> AsyncIterator[str]:
+    """A stream as OpenAI's clients know it."""
+    if answer.is_chat:
+        yield answer.opening(num_choices)
+    try:
+        async for choices in news:
+            yield answer.chunk(choices)
+            await asyncio.sleep(SECONDS_BETWEEN_CHUNKS)
+    except Exception:  # the boundary: the status was sent long ago, only an event can still say it
+        yield event(FAILED.body)
+        raise
+    if include_usage:
+        yield answer.usage_chunk()
+    yield DONE

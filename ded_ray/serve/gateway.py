@@ -9,15 +9,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from ded_ray.recipe import Serve
-from ded_ray.serve.asked import Refused
-from ded_ray.serve.backends import FAILED, Backend
+from ded_ray.serve.asked import FAILED, Refused
 from ded_ray.serve.guard import App, Guard, digest
 from ded_ray.serve.playground import Playground
 from ded_ray.serve.protocol import ChatRequest, CompletionRequest
@@ -37,6 +36,13 @@ class Settings:
     def of(cls, config: Serve, token: str) -> "Settings":
         """What a recipe allows; no token is wanted if it is empty."""
         return cls(digest(token) if token else None, int(config.max_body_mib * 2**20), config.timeout_seconds, token_hex(8))
+
+
+class Backend(Protocol):
+    """One served model."""
+
+    async def respond(self, body: Any, request: Request, *, is_chat: bool) -> Response:
+        """Answer the JSON of a request. Raises Refused."""
 
 
 def build_app(models: Mapping[str, Backend], settings: Settings, playground: Playground | None) -> App:

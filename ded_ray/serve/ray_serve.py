@@ -4,7 +4,8 @@
     with served([careful], recipe.serve, access=LOCAL) as url:
         OpenAI(base_url=url, api_key="none").chat.completions.create(model="careful", messages=[...])
 
-An endpoint is a gateway (`gateway.py`) and a deployment per model: `embedded.py`, or one of ray.serve.llm.
+An endpoint's replicas speak HTTP (`gateway.py`). They hold its models themselves (`embedded.py`), but for those in vLLM's
+form, which are deployments of ray.serve.llm (`vllm_app.py`).
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -22,10 +24,8 @@ from ray.serve import Application
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.recipe import Serve, VllmEngine
 from ded_ray.runtime.needs import GATEWAY, serve_needs
-from ded_ray.serve.backends import Backend, EmbeddedBackend, VllmBackend
-from ded_ray.serve.embedded import EmbeddedModel
 from ded_ray.serve.endpoint import Access, ServedModel
-from ded_ray.serve.gateway import Settings, build_app
+from ded_ray.serve.gateway import Backend, Settings, build_app
 from ded_ray.serve.playground import Playground
 
 SECONDS_UNTIL_ROUTED = 60
@@ -34,59 +34,56 @@ SECONDS_UNTIL_ROUTED = 60
 
 @serve.deployment
 @serve.ingress()
-class Gateway:
-    """The gateway on a replica; `models` are handles, or (handle, card) for those of ray.serve.llm."""
+class Endpoint:
+    """A replica: it holds the models of the embedded form itself, and asks those of vLLM's form by their handles."""
 
-    def __init__(self, models: Mapping[str, Any], settings: Settings, playground: Playground | None) -> None:
-        self._backends: dict[str, Backend] = {
-            name: VllmBackend(name, *found) if isinstance(found, tuple) else EmbeddedBackend(found)
-            for name, found in models.items()
-        }
+    def __init__(
+        self, models: Mapping[str, Any], config: Serve, *, settings: Settings, playground: Playground | None
+    ) -> None:
+        self._backends = {name: _backend(name, found, config) for name, found in models.items()}
         self._settings, self._playground = settings, playground
 
     def __serve_build_asgi_app__(self) -> Any:
         return build_app(self._backends, self._settings, self._playground)
 
 
+def _backend(name: str, found: Any, config: Serve) -> Backend:
+    if isinstance(found, ServedModel):
+        from ded_ray.serve.embedded import EmbeddedBackend
+
+        return EmbeddedBackend(found, config)
+    from ded_ray.serve.vllm_app import VllmBackend
+
+    return VllmBackend(name, *found)
+
+
 def application(
-    models: Sequence[ServedModel], config: Serve, settings: Settings, playground: Playground | None = None
+    models: Sequence[ServedModel], config: Serve, *, settings: Settings, playground: Playground | None = None
 ) -> Application:
     """The endpoint of these models as an application of Ray Serve, for `serve.run` and whatever else takes one."""
-    bound = {model.name: _bound(model, config) for model in models}
-    most_requests = len(models) * serve_needs(config).most * 4 * config.max_batch_size + config.max_queued_requests
-    gateway = Gateway.options(  # type: ignore[attr-defined]
-        max_ongoing_requests=2 * most_requests,  # the models say what is too much, in a way that clients understand
-        ray_actor_options=GATEWAY.resources,
-        **_ending(config),
-    )
-    app: Application = gateway.bind(bound, settings, playground)
-    return app
-
-
-def _bound(model: ServedModel, config: Serve) -> Any:
-    """A deployment of the model; in vLLM's form (it, what its clients may know of it)."""
     needs = serve_needs(config)
     replicas: dict[str, Any] = {"num_replicas": needs.most}
     if needs.least < needs.most:
         scaling = {"min_replicas": needs.least, "max_replicas": needs.most, "target_ongoing_requests": config.max_batch_size}
         replicas = {"autoscaling_config": scaling}
-    replicas |= {"max_queued_requests": config.max_queued_requests, **_ending(config)}
-    engine = config.engine or model.engine
-    if isinstance(engine, VllmEngine):
-        from ded_ray.serve.vllm_app import vllm_deployment
+    ending = {"graceful_shutdown_wait_loop_s": 0.1, "graceful_shutdown_timeout_s": config.drain_seconds}
+    bound: dict[str, Any] = {}
+    for model in models:
+        engine, bound[model.name] = config.engine or model.engine, model
+        if isinstance(engine, VllmEngine):
+            from ded_ray.serve.vllm_app import vllm_deployment
 
-        return vllm_deployment(model.name, model.model, model.chat, engine, replicas)
-    deployment = EmbeddedModel.options(  # type: ignore[attr-defined]
-        name=f"model {model.name}",
-        max_ongoing_requests=4 * config.max_batch_size,  # so that the next ones' prompts are there when a place is free
-        ray_actor_options=needs.resources,
-        **replicas,
+            options = replicas | ending | {"max_queued_requests": config.max_queued_requests}
+            bound[model.name] = vllm_deployment(replace(model, engine=engine), options)
+    holds_models = any(isinstance(found, ServedModel) for found in bound.values())
+    endpoint = Endpoint.options(  # type: ignore[attr-defined]
+        max_ongoing_requests=100_000,  # the models say what is too much, in a way that clients understand
+        ray_actor_options=(needs if holds_models else GATEWAY).resources,
+        **(replicas if holds_models else {}),
+        **ending,
     )
-    return deployment.bind(model.model, config, model.chat)
-
-
-def _ending(config: Serve) -> dict[str, Any]:
-    return {"graceful_shutdown_wait_loop_s": 0.1, "graceful_shutdown_timeout_s": config.drain_seconds}
+    app: Application = endpoint.bind(bound, config, settings=settings, playground=playground)
+    return app
 
 
 @contextmanager
@@ -104,7 +101,7 @@ def served(
             f"serve: {access.route or '/'} is served already on this Ray cluster, at port {port}; stop that first"
         )
     settings = Settings.of(config, access.token)
-    app = application(models, config, settings, playground)
+    app = application(models, config, settings=settings, playground=playground)
     try:
         try:
             serve.run(app, name=name, route_prefix=access.route or "/")

@@ -1,4 +1,4 @@
-"""The step that measures models where they are served: serve one, ask its endpoint like any other, verify.
+"""The step that measures models where they are served: serve them, ask their endpoint like any other, verify.
 
 Its samples are kept in the stage's `_rollouts/` by what made them, so that an evaluation that was killed, or is made
 again, asks nothing twice.
@@ -8,7 +8,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ded_ray.generate.identity import GenerateJob
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe, Teacher
 from ded_ray.records import CHECKED, Group, Problem, Rollout, stable_hash, to_table
 from ded_ray.run import Run, Stage
+from ded_ray.serve.endpoint import ServedModel
 from ded_ray.stages.answers import answered_stage, note_quarantined, quarantine_of, verified_answers
 from ded_ray.stages.counts import count_rollouts, rollouts_of_groups, seal_marked
 from ded_ray.stages.inputs import Inputs, can_be_evaluated, models_of
@@ -39,9 +40,12 @@ class Measured:
     checkpoint: str  # a checkpoint's token, or the model's own name
 
 
+Pending = tuple[Stage, Measured]
+
+
 def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Teacher]) -> list[Stage]:
-    """Serve base, student and teachers one after the other, and ask what is served every benchmark."""
-    recipe, stages = run.recipe, list[Stage]()
+    """Serve base, student and teachers, as many at a time as there is room for, and ask them every benchmark."""
+    recipe, stages, pending = run.recipe, list[Stage](), list[Pending]()
     if not inputs.benchmarks:
         return stages
     student = recipe.student.model_copy(update={"model": str(checkpoint.folder.absolute() / "model")})
@@ -60,46 +64,62 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Tea
         own = model.generator.chat.parts()
         if isinstance(model.generator.engine, OpenAIEngine):
             own.append(model.generator.engine.identity())
-        stage = answered_stage(run, f"evaluate_{model.name}", [*parts, *own], made_from)
-        if not stage.done:
-            evaluate_model(stage, model, inputs.benchmarks, recipe)
-        stages.append(stage)
+        stages.append(answered_stage(run, f"evaluate_{model.name}", [*parts, *own], made_from))
+        if not stages[-1].done:
+            pending.append((stages[-1], model))
+    if pending:
+        evaluate_models(pending, inputs.benchmarks, recipe)
     return stages
 
 
-def evaluate_model(stage: Stage, model: Measured, benchmarks: dict[str, list[Problem]], recipe: Recipe) -> None:
-    """Serve one model and ask it every benchmark; leaves one Parquet file of verified groups per benchmark.
+def evaluate_models(pending: Sequence[Pending], benchmarks: dict[str, list[Problem]], recipe: Recipe) -> None:
+    """Serve these models and ask them every benchmark; leaves in each one's stage a Parquet file of verified groups per
+    benchmark.
 
-    A prompt that it refuses gets samples that never came: they count as unchecked, and stay in the denominator.
+    A prompt that a model refuses gets samples that never came: they count as unchecked, and stay in the denominator.
     """
     from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.needs import models_at_once
 
     start_ray(recipe)
-    import pyarrow.parquet as pq
+    for stage, _ in pending:
+        stage.begin(keep=True)
+    at_once = models_at_once(recipe.serve, [(model.generator.model, model.generator.engine) for _, model in pending])
+    for start in range(0, len(pending), at_once):
+        _evaluate_together(pending[start : start + at_once], benchmarks, recipe)
 
-    folder = stage.begin(keep=True)
-    for old in folder.glob("*.parquet"):
-        old.unlink()
-    questions = folder / "_questions"
+
+def _evaluate_together(pending: Sequence[Pending], benchmarks: dict[str, list[Problem]], recipe: Recipe) -> None:
+    run, questions = pending[0][0].run, pending[0][0].folder / "_questions"
     questions.mkdir(exist_ok=True)
     named = {name: [_named(problem, name) for problem in problems] for name, problems in benchmarks.items()}
     write_problem_file(questions, [problem for problems in named.values() for problem in problems])
-    with (
-        _asked_of(stage, model, recipe) as job,
-        verified_answers(stage.run, f"evaluate {model.name}", [job], questions) as groups,
-    ):
+    title = f"evaluate {', '.join(model.name for _, model in pending)}"
+    with _asked_of(pending, recipe) as jobs, verified_answers(run, title, jobs, questions) as groups:
         answered = {row["group_id"]: Group.from_row(row) for row in groups.iter_rows()}
-    note_quarantined([job], questions, folder)
-    everything: list[Group] = []
-    for name, problems in benchmarks.items():
-        rows = [_with_all_samples(answered, job, *pair) for pair in zip(problems, named[name], strict=True)]
-        pq.write_table(to_table(rows, Group), folder / f"{name}.parquet")
-        everything += rows
+    for (stage, _), job in zip(pending, jobs, strict=True):
+        note_quarantined([job], questions, stage.folder)
+        groups_of = {
+            name: [_with_all_samples(answered, job, *pair) for pair in zip(problems, named[name], strict=True)]
+            for name, problems in benchmarks.items()
+        }
+        _seal(stage, groups_of, recipe.evaluate.sampling.num_rollouts)
+
+
+def _seal(stage: Stage, groups_of: dict[str, list[Group]], num_samples: int) -> None:
+    """One file per benchmark, and the count of what they hold."""
+    import pyarrow.parquet as pq
+
+    for old in stage.folder.glob("*.parquet"):
+        old.unlink()
+    for name, groups in groups_of.items():
+        pq.write_table(to_table(groups, Group), stage.folder / f"{name}.parquet")
+    everything = [group for groups in groups_of.values() for group in groups]
     _, _, counts = count_rollouts(rollouts_of_groups(everything))
     reasons = Counter[str | None]()
     for status, count in counts["statuses"].items():
         reasons[None if status in CHECKED else status] += count
-    seal_marked(stage, "samples", len(everything) * recipe.evaluate.sampling.num_rollouts, reasons, **counts)
+    seal_marked(stage, "samples", len(everything) * num_samples, reasons, **counts)
 
 
 def _named(problem: Problem, benchmark: str) -> Problem:
@@ -108,30 +128,46 @@ def _named(problem: Problem, benchmark: str) -> Problem:
 
 
 @contextmanager
-def _asked_of(stage: Stage, model: Measured, recipe: Recipe) -> Iterator[GenerateJob]:
-    """How a model is asked while the block runs: it is served here for as long, unless it is an endpoint already."""
-    config, generator = recipe.evaluate, model.generator
-    sampling = config.sampling.model_copy(update={"adaptive": None})
-    if isinstance(generator.engine, OpenAIEngine):
-        yield _job(stage, model, generator.model_copy(update={"sampling": sampling}), recipe)
-        return
+def _asked_of(pending: Sequence[Pending], recipe: Recipe) -> Iterator[list[GenerateJob]]:
+    """How each model is asked while the block runs: it is served here for as long, unless it is an endpoint already."""
+    config, sampling = recipe.evaluate, recipe.evaluate.sampling.model_copy(update={"adaptive": None})
+    to_serve = [
+        served_model(model.name, model.generator.model, model.generator)
+        for _, model in pending
+        if not isinstance(model.generator.engine, OpenAIEngine)
+    ]
+    with ExitStack() as serving:
+        url = serving.enter_context(_endpoint(pending[0][0], to_serve, recipe)) if to_serve else ""
+        in_flight = max(1, config.concurrency // len(pending))
+        engine = OpenAIEngine(
+            base_url=url or "http://none",
+            api_key_env=KEY_ENV,
+            in_flight=in_flight,
+            batch_size=min(PROBLEMS_PER_TASK, in_flight),
+            timeout_seconds=recipe.serve.timeout_seconds,
+        )
+        jobs = []
+        for stage, model in pending:
+            asked = Generator(model=model.name, engine=engine, sampling=sampling)
+            if isinstance(model.generator.engine, OpenAIEngine):
+                asked = model.generator.model_copy(update={"sampling": sampling})
+            jobs.append(_job(stage, model, asked, recipe))
+        yield jobs
+
+
+@contextmanager
+def _endpoint(stage: Stage, models: Sequence[ServedModel], recipe: Recipe) -> Iterator[str]:
+    """An endpoint for the length of an evaluation, with a token, a port and a route of its own: others may be serving on
+    this cluster. The route is the same after a kill."""
     from ded_ray.serve.endpoint import Access
     from ded_ray.serve.ray_serve import served
 
-    # A port of its own, and a route of its own, the same after a kill: others may be serving on this cluster.
-    token, route = secrets.token_urlsafe(), f"/{stable_hash(stage.folder, stage.fingerprint)}"
+    os.environ[KEY_ENV] = secrets.token_urlsafe()
     anywhere = "0.0.0.0"  # noqa: S104 (whoever asks runs anywhere in the cluster, and has the token)
-    access = Access(anywhere if os.environ.get("RAY_ADDRESS") else "127.0.0.1", 0, token, route)
-    os.environ[KEY_ENV] = token
-    with served([served_model(model.name, generator.model, generator)], recipe.serve, access=access) as url:
-        engine = OpenAIEngine(
-            base_url=url,
-            api_key_env=KEY_ENV,
-            in_flight=config.concurrency,
-            batch_size=min(PROBLEMS_PER_TASK, config.concurrency),
-            timeout_seconds=recipe.serve.timeout_seconds,
-        )
-        yield _job(stage, model, Generator(model=model.name, engine=engine, sampling=sampling), recipe)
+    host = anywhere if os.environ.get("RAY_ADDRESS") else "127.0.0.1"
+    access = Access(host, 0, os.environ[KEY_ENV], f"/{stable_hash(stage.folder, stage.fingerprint)}")
+    with served(models, recipe.serve, access=access) as url:
+        yield url
 
 
 def _job(stage: Stage, model: Measured, generator: Generator, recipe: Recipe) -> GenerateJob:

@@ -57,7 +57,8 @@ def app(arguments: dict[str, Any]) -> Any:
     names = arguments.get("models", "student").split(",")
     config = run.recipe.serve
     settings = Settings.of(config, os.environ.get(config.api_key_env, ""))
-    return application(models_by_name(run, names), config, settings, _playground(run.recipe, names))
+    models, playground = models_by_name(run, names), _playground(run.recipe, names)
+    return application(models, config, settings=settings, playground=playground)
 
 
 def models_by_name(run: Run, names: Sequence[str]) -> list[ServedModel]:

@@ -19,7 +19,7 @@ from ded_ray.recipe import Recipe, Teacher
 from ded_ray.records import Group, Problem, stable_hash
 from ded_ray.run import Run, Stage
 from ded_ray.stages.answers import answers
-from ded_ray.stages.evaluate import Measured, evaluate_model
+from ded_ray.stages.evaluate import Measured, evaluate_models
 from ded_ray.stages.inputs import Inputs
 from ded_ray.stages.problems import kept_problems, write_problems
 from ded_ray.stages.train import train_on
@@ -174,7 +174,7 @@ class _Candidate:
         if not scored.done:
             trained = recipe.student.model_copy(update={"model": str(student.folder.absolute() / "model")})
             model = Measured(self._name, trained, student.token)
-            evaluate_model(scored, model, {name: self._inputs.benchmarks[name] for name in names}, recipe)
+            evaluate_models([(scored, model)], {name: self._inputs.benchmarks[name] for name in names}, recipe)
         return student, scored
 
     def _shift(self, student: Stage) -> float:

@@ -7,8 +7,7 @@ import httpx
 import pytest
 from fastapi.responses import JSONResponse
 
-from ded_ray.serve.backends import Backend
-from ded_ray.serve.gateway import Settings, build_app
+from ded_ray.serve.gateway import Backend, Settings, build_app
 from ded_ray.serve.guard import digest
 
 TOKEN = "a-token"  # noqa: S105

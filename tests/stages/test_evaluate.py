@@ -17,7 +17,7 @@ from ded_ray.recipe import Benchmark, Evaluate, Generator, Recipe, Sampling, Stu
 from ded_ray.records import Group
 from ded_ray.run import Run
 from ded_ray.serve import ray_serve
-from ded_ray.stages.evaluate import Measured, evaluate_model
+from ded_ray.stages.evaluate import Measured, evaluate_models
 from ded_ray.tiny.problems import make_problems
 
 BENCHMARKS = {"chain": make_problems("chain", 8, (3, 5), 9), "sort": make_problems("sort", 8, (3, 5), 9)}
@@ -100,7 +100,7 @@ def evaluated(folder, checkpoint="token"):
     """{benchmark: groups}, by the stage that a run of this folder has."""
     run = Run.create(folder, RECIPE)
     stage = run.stage("evaluate_student", ["part"])
-    evaluate_model(stage, Measured("student", Generator(model="anything"), checkpoint), BENCHMARKS, RECIPE)
+    evaluate_models([(stage, Measured("student", Generator(model="anything"), checkpoint))], BENCHMARKS, RECIPE)
     return {name: list(read_records(stage.folder / f"{name}.parquet", Group)) for name in BENCHMARKS}
 
 
