@@ -27,7 +27,7 @@ from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs
 from ded_ray.stages.mix import mix_subjects
 from ded_ray.stages.plan import Plan, plan_run
 from ded_ray.stages.problems import choose_problems, kept_problems, write_problems
-from ded_ray.stages.results import report
+from ded_ray.stages.results import check_domains, report
 from ded_ray.stages.smoke_test import choose_teachers, chosen_teachers, smoke_test
 from ded_ray.stages.train import train_student
 
@@ -44,6 +44,7 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     checkpoint = train_student(run, curated)
     evaluations = evaluate(run, inputs, checkpoint, teachers)
     report(run, checkpoint, evaluations)
+    check_domains(run)
     return run
 
 
@@ -110,4 +111,5 @@ def evaluate_again(folder: Path, overrides: list[str] | None = None) -> Run:
     for old in folder.glob("evaluate_*"):
         run.reopen(old.name)
     report(run, checkpoint, evaluate(run, inputs, checkpoint, chosen_teachers(run)))
+    check_domains(run)
     return run

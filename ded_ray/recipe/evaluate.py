@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from ded_ray.recipe.config import Config
+from ded_ray.recipe.config import Config, Rate
 from ded_ray.recipe.generate import Sampling
 from ded_ray.recipe.problems import Problems
 
@@ -18,7 +18,7 @@ class Benchmark(Config):
 
 
 class Evaluate(Config):
-    SPEED = frozenset({"concurrency"})
+    SPEED = frozenset({"concurrency", "max_out_of_domain_drop"})
 
     benchmarks: tuple[Benchmark, ...] = ()
     sampling: Sampling = Sampling(num_rollouts=4)
@@ -26,6 +26,9 @@ class Evaluate(Config):
     concurrency: PositiveInt = 64
     """Requests in flight at the endpoint."""
     bootstrap_resamples: PositiveInt = 10_000
+    max_out_of_domain_drop: Rate | None = None
+    """The run fails, after everything is saved, if the student's pass@1 is further below its base's on a benchmark out of
+    domain; null: it only says so."""
 
     @property
     def in_domain(self) -> list[Benchmark]:

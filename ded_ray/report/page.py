@@ -50,20 +50,40 @@ def _environment() -> Environment:
 
 
 def verdicts_of(scores: list[dict[str, Any]]) -> list[str]:
-    """One sentence per benchmark: how far the student is from its base, problem by problem."""
+    """One sentence per benchmark and other model: how far the student is from it, problem by problem."""
     by_model = {(row["model"], row["benchmark"]): row for row in scores}
     sentences = []
     for (model, benchmark), student in by_model.items():
-        base = by_model.get(("base", benchmark))
-        if model != "student" or base is None:
+        if model != "student":
             continue
-        if student.get("change_ci95") is None:
-            sentences.append(f"{benchmark} ({student['domain']}-domain): not one sample could be checked.")
-            continue
-        change, (low, high) = student["pass_at_1"] - base["pass_at_1"], student["change_ci95"]
-        how = "above its base" if low > 0 else "below its base" if high < 0 else "not told apart from its base"
-        sentences.append(
-            f"{benchmark} ({student['domain']}-domain): student {student['pass_at_1']:.3f}, base {base['pass_at_1']:.3f}: "
-            f"{change:+.3f}, paired 95 % interval {low:+.3f} to {high:+.3f}: {how}."
-        )
+        where = f"{benchmark} ({student['domain']}-domain)"
+        for other, found in _comparisons(student, by_model).items():
+            if found is None:
+                sentences.append(f"{where}: student and {other} have no problem in common that could be checked.")
+                continue
+            (low, high), theirs = found["ci95"], by_model[other, benchmark]["pass_at_1"]
+            exact = found.get("sign_flip_ci95")
+            small = f" (by sign flips {exact[0]:+.3f} to {exact[1]:+.3f})" if exact else ""
+            how = {
+                "better": f"better than its {other}",
+                "worse": f"worse than its {other}",
+                "tied": f"tied with its {other}",
+            }
+            sentences.append(
+                f"{where}: student {student['pass_at_1']:.3f}, {other} {theirs:.3f}: {found['difference']:+.3f}, "
+                f"paired 95 % interval {low:+.3f} to {high:+.3f}{small}: {how[found['word']]}."
+            )
     return sentences
+
+
+def _comparisons(student: dict[str, Any], by_model: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
+    """Of a student's row; runs of version 0.1 have the interval of its change alone."""
+    if "against" in student:
+        return dict(student["against"])
+    base, interval = by_model.get(("base", student["benchmark"])), student.get("change_ci95")
+    if base is None:
+        return {}
+    if interval is None:
+        return {"base": None}
+    word = "better" if interval[0] > 0 else "worse" if interval[1] < 0 else "tied"
+    return {"base": {"difference": student["pass_at_1"] - base["pass_at_1"], "ci95": interval, "word": word}}
