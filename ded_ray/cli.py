@@ -190,9 +190,7 @@ def serve(
     models: Annotated[
         str, typer.Option(metavar="NAME,...", help="student, base, teacher (or teachers.0, ...), each by its name.")
     ] = "student,base",
-    port: Annotated[
-        int | None, typer.Option(help="Port of the endpoint; 0 takes a free one. Default: the recipe's.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Its port; 0 takes a free one. Default: the recipe's.")] = None,
     host: Annotated[str | None, typer.Option(help="Where it listens; 0.0.0.0: for other machines too.")] = None,
 ) -> None:
     """Serve a run's models behind an OpenAI-compatible API, with a page to try them, until interrupted.
@@ -214,16 +212,34 @@ def serve(
 
 
 @app.command()
-def evaluate(folder: RunFolder, overrides: Overrides = None) -> None:
-    """Measure a run's base, student and teacher again, also with other knobs (--set evaluate....).
+def evaluate(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="The folder of a run; or --url and --model.")
+    ] = None,
+    benchmarks: Annotated[
+        str, typer.Option(metavar="NAME[=FILE],...", help="Known benchmarks, in the recipe's place: gsm8k,aime24=my.jsonl.")
+    ] = "",
+    url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint to measure, such as http://HOST:8000/v1.")] = "",
+    model: Annotated[str, typer.Option(help="The model's name at that endpoint.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="With --url: the folder for answers, scores and report.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples per problem. Default: as the papers have it.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Another run's folder or rows: show where scores differ.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Measure a run's base, student and teacher again, or any endpoint, and say what decided the scores.
 
-    Its student is taken as it is: nothing is trained again. Samples that are there already are not asked for again.
+    Of a run nothing is trained again; --set evaluate.... changes how it is measured. Samples that are there already are
+    not asked for again. The token of an endpoint is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
     """
     with plain_errors():
-        from ded_ray.pipeline import evaluate_again
+        from ded_ray.pipeline import evaluate_again, measure_endpoint
+        from ded_ray.report.diagnosis import show_why
         from ded_ray.report.terminal import show_run
 
-        show_run(evaluate_again(folder, overrides))
+        options: Any = {"benchmarks": benchmarks, "samples": samples, "overrides": overrides}
+        run = measure_endpoint(url, model, out, **options) if url else evaluate_again(folder, **options)
+        show_run(run)
+        show_why(run, compare)
 
 
 @app.command()

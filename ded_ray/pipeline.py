@@ -12,6 +12,7 @@ Left out of this file: how a step does its work (`stages/`, a file per step), ho
 (`run.py`), what a knob means (`recipe/`).
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ded_ray.recipe.load import load_recipe
 from ded_ray.records import Group, Problem
 from ded_ray.run import Run, Stage
 from ded_ray.stages.answers import answers
+from ded_ray.stages.endpoint import endpoint_recipe, evaluate_endpoint, named_benchmarks
 from ded_ray.stages.evaluate import evaluate
 from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs
 from ded_ray.stages.mix import mix_subjects
@@ -43,7 +45,7 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     curated = mix_subjects(run, curated)
     checkpoint = train_student(run, curated)
     evaluations = evaluate(run, inputs, checkpoint, teachers)
-    report(run, checkpoint, evaluations)
+    report(run, evaluations, checkpoint)
     check_domains(run)
     return run
 
@@ -96,20 +98,39 @@ def choose_teacher(recipe: Recipe, folder: Path) -> dict[str, Any]:
     return smoke_test(run, inputs, choose_problems(run, inputs))
 
 
-def evaluate_again(folder: Path, overrides: list[str] | None = None) -> Run:
-    """Measure a finished run's models again, with other knobs of `evaluate` if there are `overrides`.
+def evaluate_again(
+    folder: Path | None, *, benchmarks: str = "", samples: int | None = None, overrides: list[str] | None = None
+) -> Run:
+    """Measure a finished run's models again, on other `benchmarks` or with other knobs of `evaluate` if there are any.
 
     Nothing is trained again, and no sample that is there already is asked for again. Raises BadInput.
     """
+    if folder is None:
+        raise BadInput("evaluate: name the folder of a run, or an endpoint by --url, --model and --out")
     opened = Run.open(folder)
     checkpoint = opened.finished_stage("checkpoint")
-    recipe = load_recipe(folder / "recipe.yaml", overrides)
+    others = [f"evaluate.benchmarks={json.dumps(named_benchmarks(benchmarks, samples))}"] if benchmarks else []
+    recipe = load_recipe(folder / "recipe.yaml", [*others, *(overrides or [])])
     if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
         raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
     inputs = read_inputs(recipe)
     run = Run.create(folder, recipe)
     for old in folder.glob("evaluate_*"):
         run.reopen(old.name)
-    report(run, checkpoint, evaluate(run, inputs, checkpoint, chosen_teachers(run)))
+    report(run, evaluate(run, inputs, checkpoint, chosen_teachers(run)), checkpoint)
     check_domains(run)
     return run
+
+
+def measure_endpoint(
+    url: str, model: str, folder: Path | None, *, benchmarks: str, samples: int | None = None,
+    overrides: list[str] | None = None,
+) -> Run:  # fmt: skip
+    """Measure a model of any OpenAI-compatible endpoint on known benchmarks; its answers, scores and report go to a folder.
+
+    Raises BadInput.
+    """
+    if not model or folder is None:
+        raise BadInput("evaluate --url: also give --model, --benchmarks and --out")
+    recipe = endpoint_recipe(url, model, named_benchmarks(benchmarks, samples), overrides or [])
+    return evaluate_endpoint(recipe, folder)

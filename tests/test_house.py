@@ -24,7 +24,7 @@ FLOORS = [
 
 TORCH_FILES = {
     "models/surprisal.py", "models/weights.py", "tiny/make.py",
-    *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "key_values", "sampling")),
+    *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "key_values", "sampling", "attention")),
 }  # fmt: skip
 RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/embedded.py", "serve/vllm_app.py"}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""

@@ -8,7 +8,7 @@ from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, ReplayEngine, Scr
 from ded_ray.recipe.evaluate import Benchmark, Evaluate
 from ded_ray.recipe.generate import Adaptive, Chat, Generator, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
-from ded_ray.recipe.problems import FileProblems, Problems, TinyProblems
+from ded_ray.recipe.problems import BenchmarkProblems, FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
 from ded_ray.recipe.serve import Serve
@@ -19,6 +19,7 @@ from ded_ray.recipe.verify import Code, Container, Judge, Verify
 __all__ = [
     "Adaptive",
     "Benchmark",
+    "BenchmarkProblems",
     "Chat",
     "Code",
     "Compress",

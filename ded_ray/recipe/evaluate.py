@@ -10,11 +10,15 @@ from ded_ray.recipe.problems import Problems
 
 
 class Benchmark(Config):
+    ADDED = frozenset({"num_samples"})
+
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     """Also the name of its file: letters, digits, '.', '_' and '-'."""
     domain: Literal["in", "out"]
     """in-domain: what is distilled; out-of-domain: what should not be forgotten."""
     problems: Problems
+    num_samples: PositiveInt | None = None
+    """Samples per problem; null: `num_rollouts` of evaluate.sampling."""
 
 
 class Evaluate(Config):

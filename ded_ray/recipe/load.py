@@ -30,13 +30,18 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
         raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(raw, dict):
         raise BadInput(f"{path}: a recipe is a mapping of knobs, this is {'empty' if raw is None else 'not one'}")
+    return recipe_of(raw, path, overrides)
+
+
+def recipe_of(raw: dict[str, Any], source: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """A recipe of knobs as YAML has them, with `a.b=c` overrides; `source` is where they are from. Raises BadInput."""
     for override in overrides or []:
         _apply_override(raw, override)
-    _resolve_paths(raw, path.parent.absolute())
+    _resolve_paths(raw, Path(source).parent.absolute())
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise BadInput(f"{path}: {_first_error(error, raw)}") from error
+        raise BadInput(f"{source}: {_first_error(error, raw)}") from error
 
 
 def grade_config(verifier: str = "math", overrides: list[str] | None = None, *, columns: str = "") -> Grade:
@@ -100,7 +105,7 @@ def _first_error(error: ValidationError, raw: Any = None, *, known: type[BaseMod
     """The first of pydantic's errors as one line: knob, what is wrong, and the names that would be right."""
     first = error.errors()[0]
     # pydantic names the member of a union by its tag; that is not a part of the knob's name.
-    tags = {"tiny", "file", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
+    tags = {"tiny", "file", "benchmark", "transformers", "vllm", "openai", "replay", "scripted", "ddp", "deepspeed"}
     knob = ".".join(str(part) for part in first["loc"] if part not in tags)
     knob = _as_written(knob, raw if isinstance(raw, dict) else {})
     if first["type"] == "extra_forbidden":

@@ -36,7 +36,7 @@ class TinyProblems(Source):
 class FileProblems(Source):
     """Problems from JSON lines or Parquet, one per row. A column may be named `a.b`: field b of the objects in column a."""
 
-    ADDED = frozenset({"skip_missing"})
+    ADDED = frozenset({"skip_missing", "instruction", "options_columns", "date_column", "since", "until"})
 
     kind: Literal["file"] = "file"
     path: str
@@ -54,10 +54,18 @@ class FileProblems(Source):
     choices_column: str | None = None
     """Multiple choice: the column with the options, as MMLU, OpenBookQA, ARC or MedQA have them. They are shown below the
     prompt as 'A. ...', one per line."""
+    options_columns: tuple[str, ...] = ()
+    """Multiple choice whose options are a column each, the right one first, as GPQA has them; set `choices_seed` too."""
     choices_seed: int | None = None
     """Shuffle the options of every problem, so that no position is favoured; null keeps their order."""
     answer_after: str | None = None
     """Use only what follows the last occurrence of this text as the answer ('####' for GSM8K as published)."""
+    instruction: str = ""
+    """Said below every prompt, such as "Put your final answer within \\boxed{}."."""
+    date_column: str | None = None
+    """A column of dates (2025-01-31 or longer): only rows from `since` on, and before `until`, are read."""
+    since: str = ""
+    until: str = ""
     verifier: VerifierName = "math"
     """math, choice, code, or a function of your own, `module:function` (verify/own.py). code: the answer is the tests,
     in one of the forms that verify/code/cases.py names; where the answer column is missing, the columns test and
@@ -68,4 +76,18 @@ class FileProblems(Source):
     """`rollout`: a file of rollouts that names each problem several times; its rows are folded into problems."""
 
 
-Problems = Annotated[TinyProblems | FileProblems, Field(discriminator="kind")]
+class BenchmarkProblems(Source):
+    """A known benchmark, by the name of its file in evaluate/benchmarks/."""
+
+    kind: Literal["benchmark"] = "benchmark"
+    name: str
+    path: str | None = None
+    """A file of the same columns; null: where the benchmark is published, which needs the extra `hub`."""
+    limit: PositiveInt | None = None
+    since: str | None = None
+    until: str | None = None
+    """Of those that have dates."""
+
+
+Problems = Annotated[TinyProblems | FileProblems | BenchmarkProblems, Field(discriminator="kind")]
+"""Sources -> Problem: from the tiny world, the user's JSONL or Parquet file, or a known benchmark."""

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ded_ray.errors import BadInput
+from ded_ray.evaluate.benchmarks import NAMES, benchmark
 from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.conversations import prompt_of
 from ded_ray.files.user import read_rows
 from ded_ray.files.values import as_answer, as_text, cell, column, is_missing, letter, present, read_options
-from ded_ray.recipe import FileProblems, Problems, TinyProblems
+from ded_ray.recipe import BenchmarkProblems, FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.sources.multiple_choice import shown, shuffled
 from ded_ray.tiny.problems import make_problems
@@ -37,6 +38,8 @@ def read_problems(source: Problems) -> list[Problem]:
             return [dataclasses.replace(problem, subject=source.subject) for problem in made]
         except ValueError as error:
             raise BadInput(f"problems.difficulty: {error}; widen it or ask for fewer") from error
+    if isinstance(source, BenchmarkProblems):
+        source = _known(source)
     problems: dict[str, Problem] = {}
     for where, problem in _file_problems(source):
         known = problems.setdefault(problem.problem_id, problem)
@@ -51,14 +54,35 @@ def read_problems(source: Problems) -> list[Problem]:
     return list(problems.values())
 
 
+def _known(source: BenchmarkProblems) -> FileProblems:
+    """A benchmark's own knobs, with what the recipe says in their place."""
+    if source.name not in NAMES:
+        raise BadInput(f"problems.name: there is no benchmark {source.name!r}; there are {', '.join(NAMES)}")
+    own = {name: value for name, value in source if name in {"path", "limit", "since", "until", "subject"} and value}
+    return FileProblems(**benchmark(source.name).PROBLEMS | own)
+
+
 def _file_problems(source: FileProblems) -> Iterator[tuple[str, Problem]]:
     seen: Counter[str] = Counter()
     named = (source.id_column or "problem_id", source.prompt_column, source.answer_column, source.choices_column)
-    columns = [*filter(None, named), "test", "entry_point", "metadata"]
-    for number, (where, row) in enumerate(read_rows(source.path, columns)):
+    columns = [*filter(None, named), *source.options_columns, "test", "entry_point", "metadata"]
+    columns += [source.date_column] if source.date_column else []
+    number = 0
+    for where, row in read_rows(source.path, columns):
+        if not _is_in_window(source, row, where):
+            continue
         if number == source.limit:
             return
+        number += 1
         yield where, _problem(source, row, where, seen)
+
+
+def _is_in_window(source: FileProblems, row: dict[str, Any], where: str) -> bool:
+    """Dates are compared as text, which the longer of two may begin with."""
+    if source.date_column is None:
+        return True
+    date = as_text(column(row, source.date_column, where, "problems.date_column"), where, source.date_column)
+    return date >= source.since and (not source.until or date < source.until)
 
 
 def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counter[str]) -> Problem:
@@ -76,6 +100,8 @@ def _problem(source: FileProblems, row: dict[str, Any], where: str, seen: Counte
         if source.choices_seed is not None:
             choices, answer = shuffled(choices, answer, source.choices_seed, problem_id)
         prompt = shown(prompt, choices)
+    if source.instruction:
+        prompt = f"{prompt.rstrip()}\n\n{source.instruction}"
     return Problem(
         problem_id=problem_id,
         prompt=prompt,
@@ -104,6 +130,8 @@ def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tupl
     if source.verifier == "code" and source.answer_column not in row and {"test", "entry_point"} <= row.keys():
         names = {"test": "test", "entry_point": "entry_point", "prompt": source.prompt_column}
         return json.dumps({key: as_text(column(row, name, where), where, name) for key, name in names.items()})
+    if source.options_columns:
+        return letter(0)
     value = present(row, source.answer_column, where, "problems.answer_column")
     if is_missing(value):
         return ""
@@ -116,6 +144,11 @@ def _answer(source: FileProblems, row: dict[str, Any], where: str, options: tupl
 
 
 def _options(source: FileProblems, row: dict[str, Any], where: str) -> tuple[list[str], list[str]] | None:
+    if source.options_columns:
+        texts = [
+            as_text(column(row, name, where, "problems.options_columns"), where, name) for name in source.options_columns
+        ]
+        return texts, [letter(index) for index in range(len(texts))]
     if source.choices_column is None:
         return None
     options = read_options(column(row, source.choices_column, where, "problems.choices_column"))

@@ -72,7 +72,8 @@ def answers(
             print(line, file=sys.stderr)
         if not rollouts.done:
             rollouts.begin(keep=True)
-        with verified_answers(run, f"{name} answers", jobs, questions.folder, save_to=verdicts.begin()) as groups:
+        asked = [(job, questions.folder) for job in jobs]
+        with verified_answers(run, f"{name} answers", asked, save_to=verdicts.begin()) as groups:
             transform(groups).write_parquet(str(last.begin()))
     _seal(jobs, questions, stages=(rollouts, verdicts, last), record=record)
     return last
@@ -80,9 +81,9 @@ def answers(
 
 @contextmanager
 def verified_answers(
-    run: Run, title: str, jobs: Sequence[GenerateJob], questions: Path, *, save_to: Path | None = None
+    run: Run, title: str, asked: Sequence[tuple[GenerateJob, Path]], *, save_to: Path | None = None
 ) -> "Iterator[Dataset]":
-    """Groups of all jobs for a folder of problems, with verdicts. Lazy, while the block runs, with a line of progress.
+    """Groups of all jobs, each for a folder of problems, with verdicts. Lazy, while the block runs, with a line of progress.
 
     With `save_to` every batch of verdicts is also written there as it passes.
     """
@@ -93,13 +94,13 @@ def verified_answers(
     from ded_ray.verify.worker import AllVerdictsAgree
 
     recipe = run.recipe
-    num_asked = count_problems(questions)[None] * len(jobs)
-    deaths = sum(max_deaths(job.generator.engine) for job in jobs)
+    num_asked = sum(count_problems(questions)[None] for _, questions in asked)
+    deaths = sum(max_deaths(job.generator.engine) for job, _ in asked)
     monitor = start_actor(EngineMonitor, quarantine_of(run), deaths)
     with ExitStack() as open_plans:
         open_plans.enter_context(progress(title, num_asked, "groups", monitor))
         stop_rule = partial(AllVerdictsAgree, recipe.verify)
-        first, *others = [open_plans.enter_context(generate(job, questions, monitor, stop_rule)) for job in jobs]
+        first, *others = [open_plans.enter_context(generate(*pair, monitor, stop_rule)) for pair in asked]
         groups = first.union(*others) if others else first
         judge = open_plans.enter_context(open_judge(recipe.verify, recipe.seed, run.folder / "judge_rollouts"))
         yield verify(groups, recipe.verify, judge=judge, save_to=save_to)
@@ -144,16 +145,17 @@ def answered_stage(run: Run, name: str, parts: Sequence[object], inputs: Sequenc
     return stage
 
 
-def note_quarantined(jobs: Sequence[GenerateJob], questions: Path, folder: Path) -> list[str]:
-    """Ids of the groups of these questions that could not be answered; also written to `folder`."""
+def note_quarantined(asked: Sequence[tuple[GenerateJob, Path]], folder: Path) -> list[str]:
+    """Ids of the groups of these jobs, each for a folder of problems, that could not be answered; also written to
+    `folder`."""
     import numpy as np
 
     from ded_ray.generate.identity import as_numbers, ids_of
     from ded_ray.generate.monitor import read_quarantine
 
-    names = list(read_quarantine(jobs[0].quarantine))
+    names = list(read_quarantine(asked[0][0].quarantine))
     refused = set[str]()
-    for job in jobs if names else ():
+    for job, questions in asked if names else ():
         is_asked = np.isin(as_numbers(names), ids_of(questions, job.identity))
         refused.update(name for name, asked in zip(names, is_asked, strict=True) if asked)
     (folder / QUARANTINED).write_text("\n".join(sorted(refused)))
@@ -175,7 +177,7 @@ def _seal(
         samplings = [job.generator.sampling for job in jobs]
         if any(sampling.adaptive for sampling in samplings):
             made["num_rollouts_if_fixed"] = sum(s.num_rollouts for s in samplings) * num_asked // len(jobs)
-        refused = note_quarantined(jobs, questions.folder, rollouts.folder)
+        refused = note_quarantined([(job, questions.folder) for job in jobs], rollouts.folder)
         rollouts.seal("groups", num_asked, +Counter(quarantined=len(refused)), num_groups, **made)
     if not verdicts.done:
         verdicts.seal("groups", num_groups, Counter(), num_groups, **counts)

@@ -84,29 +84,62 @@ def evaluate_models(pending: Sequence[Pending], benchmarks: dict[str, list[Probl
     start_ray(recipe)
     for stage, _ in pending:
         stage.begin(keep=True)
+    asked = _write_questions(pending[0][0].folder, benchmarks, recipe)
     at_once = models_at_once(recipe.serve, [(model.generator.model, model.generator.engine) for _, model in pending])
     for start in range(0, len(pending), at_once):
-        _evaluate_together(pending[start : start + at_once], benchmarks, recipe)
+        _evaluate_together(pending[start : start + at_once], asked, recipe)
 
 
-def _evaluate_together(pending: Sequence[Pending], benchmarks: dict[str, list[Problem]], recipe: Recipe) -> None:
-    run, questions = pending[0][0].run, pending[0][0].folder / "_questions"
-    questions.mkdir(exist_ok=True)
-    named = {name: [_named(problem, name) for problem in problems] for name, problems in benchmarks.items()}
-    write_problem_file(questions, [problem for problems in named.values() for problem in problems])
+@dataclass(frozen=True)
+class Asked:
+    """Benchmarks that are asked the same number of times."""
+
+    num_samples: int
+    benchmarks: dict[str, list[Problem]]
+    named: dict[str, list[Problem]]  # the same problems, under ids that no two benchmarks share
+    folder: Path  # where they are written
+
+
+def _write_questions(folder: Path, benchmarks: dict[str, list[Problem]], recipe: Recipe) -> list[Asked]:
+    config, asked = recipe.evaluate, []
+    own = {benchmark.name: benchmark.num_samples for benchmark in config.benchmarks}
+    samples = {name: own.get(name) or config.sampling.num_rollouts for name in benchmarks}
+    for number in sorted(set(samples.values())):
+        some = {name: problems for name, problems in benchmarks.items() if samples[name] == number}
+        named = {name: [_named(problem, name) for problem in problems] for name, problems in some.items()}
+        questions = folder / f"_questions_{number}"
+        questions.mkdir(exist_ok=True)
+        write_problem_file(questions, [problem for problems in named.values() for problem in problems])
+        asked.append(Asked(number, some, named, questions))
+    return asked
+
+
+def _evaluate_together(pending: Sequence[Pending], asked: Sequence[Asked], recipe: Recipe) -> None:
     title = f"evaluate {', '.join(model.name for _, model in pending)}"
-    with _asked_of(pending, recipe) as jobs, verified_answers(run, title, jobs, questions) as groups:
-        answered = {row["group_id"]: Group.from_row(row) for row in groups.iter_rows()}
-    for (stage, _), job in zip(pending, jobs, strict=True):
-        note_quarantined([job], questions, stage.folder)
-        groups_of = {
-            name: [_with_all_samples(answered, job, *pair) for pair in zip(problems, named[name], strict=True)]
-            for name, problems in benchmarks.items()
+    with _generators(pending, recipe) as generators:
+        jobs = {
+            (model.name, each.num_samples): (_job(stage, model, generator, each.num_samples, recipe), each)
+            for (stage, model), generator in zip(pending, generators, strict=True)
+            for each in asked
         }
-        _seal(stage, groups_of, recipe.evaluate.sampling.num_rollouts)
+        pairs = [(job, each.folder) for job, each in jobs.values()]
+        with verified_answers(pending[0][0].run, title, pairs) as groups:
+            answered = {row["group_id"]: Group.from_row(row) for row in groups.iter_rows()}
+    for stage, model in pending:
+        own = [found for (name, _), found in jobs.items() if name == model.name]
+        note_quarantined([(job, each.folder) for job, each in own], stage.folder)
+        _seal(stage, {name: groups for job, each in own for name, groups in _groups_of(answered, job, each).items()})
 
 
-def _seal(stage: Stage, groups_of: dict[str, list[Group]], num_samples: int) -> None:
+def _groups_of(answered: dict[str, Group], job: GenerateJob, asked: Asked) -> dict[str, list[Group]]:
+    """By benchmark, in its problems' order."""
+    return {
+        name: [_with_all_samples(answered, job, *pair) for pair in zip(problems, asked.named[name], strict=True)]
+        for name, problems in asked.benchmarks.items()
+    }
+
+
+def _seal(stage: Stage, groups_of: dict[str, list[Group]]) -> None:
     """One file per benchmark, and the count of what they hold."""
     import pyarrow.parquet as pq
 
@@ -119,7 +152,7 @@ def _seal(stage: Stage, groups_of: dict[str, list[Group]], num_samples: int) -> 
     reasons = Counter[str | None]()
     for status, count in counts["statuses"].items():
         reasons[None if status in CHECKED else status] += count
-    seal_marked(stage, "samples", len(everything) * num_samples, reasons, **counts)
+    seal_marked(stage, "samples", sum(len(group.rollouts) for group in everything), reasons, **counts)
 
 
 def _named(problem: Problem, benchmark: str) -> Problem:
@@ -128,31 +161,29 @@ def _named(problem: Problem, benchmark: str) -> Problem:
 
 
 @contextmanager
-def _asked_of(pending: Sequence[Pending], recipe: Recipe) -> Iterator[list[GenerateJob]]:
+def _generators(pending: Sequence[Pending], recipe: Recipe) -> Iterator[list[Generator]]:
     """How each model is asked while the block runs: it is served here for as long, unless it is an endpoint already."""
-    config, sampling = recipe.evaluate, recipe.evaluate.sampling.model_copy(update={"adaptive": None})
     to_serve = [
         served_model(model.name, model.generator.model, model.generator)
         for _, model in pending
         if not isinstance(model.generator.engine, OpenAIEngine)
     ]
     with ExitStack() as serving:
-        url = serving.enter_context(_endpoint(pending[0][0], to_serve, recipe)) if to_serve else ""
-        in_flight = max(1, config.concurrency // len(pending))
+        url = serving.enter_context(_endpoint(pending[0][0], to_serve, recipe)) if to_serve else "http://none"
+        in_flight = max(1, recipe.evaluate.concurrency // len(pending))
         engine = OpenAIEngine(
-            base_url=url or "http://none",
+            base_url=url,
             api_key_env=KEY_ENV,
             in_flight=in_flight,
             batch_size=min(PROBLEMS_PER_TASK, in_flight),
             timeout_seconds=recipe.serve.timeout_seconds,
         )
-        jobs = []
-        for stage, model in pending:
-            asked = Generator(model=model.name, engine=engine, sampling=sampling)
-            if isinstance(model.generator.engine, OpenAIEngine):
-                asked = model.generator.model_copy(update={"sampling": sampling})
-            jobs.append(_job(stage, model, asked, recipe))
-        yield jobs
+        yield [
+            model.generator
+            if isinstance(model.generator.engine, OpenAIEngine)
+            else Generator(model=model.name, engine=engine)
+            for _, model in pending
+        ]
 
 
 @contextmanager
@@ -170,9 +201,10 @@ def _endpoint(stage: Stage, models: Sequence[ServedModel], recipe: Recipe) -> It
         yield url
 
 
-def _job(stage: Stage, model: Measured, generator: Generator, recipe: Recipe) -> GenerateJob:
+def _job(stage: Stage, model: Measured, generator: Generator, num_samples: int, recipe: Recipe) -> GenerateJob:
+    sampling = recipe.evaluate.sampling.model_copy(update={"adaptive": None, "num_rollouts": num_samples})
     return GenerateJob(
-        generator,
+        generator.model_copy(update={"sampling": sampling}),
         recipe.seed,
         folder=_rollouts(stage),
         quarantine=quarantine_of(stage.run),

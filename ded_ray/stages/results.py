@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ded_ray.errors import Stopped
@@ -12,9 +13,10 @@ from ded_ray.records import Group
 from ded_ray.run import Run, Stage
 
 
-def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
+def report(run: Run, evaluations: Sequence[Stage], checkpoint: Stage | None = None) -> None:
     """scores.json, one object per model and benchmark; report.html; and the model's card."""
-    stage = run.stage("report", [run.recipe.evaluate.identity()], [checkpoint, *evaluations])
+    made_from = [*([] if checkpoint is None else [checkpoint]), *evaluations]
+    stage = run.stage("report", [run.recipe.evaluate.identity()], made_from)
     if stage.done and all((run.folder / name).exists() for name in ("scores.json", "report.html")):
         return
     from ded_ray.report.card import write_card
@@ -28,7 +30,7 @@ def report(run: Run, checkpoint: Stage, evaluations: list[Stage]) -> None:
     stage.seal("scores", len(scores), Counter(), len(scores))
 
 
-def _scores(run: Run, evaluations: list[Stage]) -> list[dict[str, Any]]:
+def _scores(run: Run, evaluations: Sequence[Stage]) -> list[dict[str, Any]]:
     """One object per model and benchmark; the student's also say how far it is from each of the others."""
     bootstrap, scores = Bootstrap(run.recipe.evaluate.bootstrap_resamples, run.recipe.seed), []
     folders = {stage.name.removeprefix("evaluate_"): stage.folder for stage in evaluations}

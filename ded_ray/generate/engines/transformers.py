@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from ded_ray.generate.engine import Answer, Request, as_they_come
+from ded_ray.generate.engines.attention import use_grouped_attention
 from ded_ray.generate.engines.continuous import ContinuousBatch, steps
 from ded_ray.generate.engines.sampling import Row
 from ded_ray.models.chat import ChatTokenizer
@@ -38,6 +39,7 @@ class TransformersModel:
         self.chat = ChatTokenizer(model, chat)
         loaded = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=torch.bfloat16 if use_gpu else torch.float32)
         self._model = loaded.to("cuda" if use_gpu else "cpu").eval()
+        use_grouped_attention(self._model)
         self.batch = ContinuousBatch(self._model, max_rows=max_rows, max_bytes=kv_cache_gib * 2**30)
 
     @property

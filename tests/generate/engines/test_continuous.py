@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from ded_ray.generate.engines import continuous
+from ded_ray.generate.engines.attention import use_grouped_attention
 from ded_ray.generate.engines.continuous import ContinuousBatch, steps
 from ded_ray.generate.engines.sampling import Row
 
@@ -70,7 +71,8 @@ async def finished(batch: ContinuousBatch, prompt: list[int], rows: list[Row], a
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_the_tokens_are_those_of_generate(kind, monkeypatch):
     monkeypatch.setattr(continuous, "PREFILL_TOKENS", 64)  # the longest prompts come in pieces
-    model = made(kind)
+    model, plain = made(kind), made(kind)
+    use_grouped_attention(model)
     batch = ContinuousBatch(model, max_rows=5, max_bytes=2**30)
     rows = [[greedy(6 + 5 * i), greedy(3 + 2 * i)] for i in range(len(PROMPTS))]
 
@@ -82,7 +84,7 @@ def test_the_tokens_are_those_of_generate(kind, monkeypatch):
     asyncio.run(together())
     for prompt, (long, short) in zip(PROMPTS, rows, strict=True):
         with torch.no_grad():
-            wanted = model.generate(torch.tensor([prompt]), max_new_tokens=len(long.tokens), do_sample=False)
+            wanted = plain.generate(torch.tensor([prompt]), max_new_tokens=len(long.tokens), do_sample=False)
         assert long.tokens == wanted[0, len(prompt) :].tolist()
         assert short.tokens == long.tokens[: len(short.tokens)]
         assert (len(long.tokens), len(short.tokens)) == (long.max_tokens, short.max_tokens)
