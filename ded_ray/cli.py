@@ -197,12 +197,12 @@ def serve(
 
     Clients must send the token that is in $DED_RAY_API_KEY, if one is there; without one only this machine is served.
     """
-    with plain_errors():
-        import threading
+    import threading
 
+    with plain_errors():
         from ded_ray.stages.serve import serve_run
 
-        names = [name.strip() for name in models.split(",")]
+        names = models.replace(" ", "").split(",")
         try:
             with serve_run(folder, names, host=host, port=port) as url:
                 typer.echo(f"serving {', '.join(names)} at {url} (page: {url.removesuffix('v1')}); Ctrl-C stops it")
@@ -226,7 +226,7 @@ def evaluate(
     compare: Annotated[Path | None, typer.Option(help="Another run's folder or rows: show where scores differ.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Measure a run's base, student and teacher again, or any endpoint, and say what decided the scores.
+    """Measure a run's models again, or any endpoint, and say what decided the scores.
 
     Of a run nothing is trained again; --set evaluate.... changes how it is measured. Samples that are there already are
     not asked for again. The token of an endpoint is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
@@ -237,8 +237,7 @@ def evaluate(
         from ded_ray.report.terminal import show_run
 
         options: Any = {"benchmarks": benchmarks, "samples": samples, "overrides": overrides}
-        run = measure_endpoint(url, model, out, **options) if url else evaluate_again(folder, **options)
-        show_run(run)
+        show_run(run := measure_endpoint(url, model, out, **options) if url else evaluate_again(folder, **options))
         show_why(run, compare)
 
 
