@@ -45,7 +45,7 @@ def test_two_models_answer_side_by_side_and_a_verdict_is_shown(browser, ray_clus
     with served(models, Serve(), access=Access("127.0.0.1", 0, TOKEN), playground=playground) as url:
         host = url.removeprefix("http://").removesuffix("/v1")
         browser.get(f"http://me:{TOKEN}@{host}/")
-        wait_for(browser, "document.querySelectorAll('#problem option').length == 4")
+        wait_for(browser, "document.querySelectorAll('#problem option').length == 4")  # after `your own`, three problems
         browser.execute_script("problem.value = '1'; problem.onchange(); send.click()")
         wait_for(browser, "document.querySelectorAll('.verdict .correct, .verdict .wrong').length == 2 && !send.disabled")
         texts = browser.execute_script(
@@ -59,7 +59,8 @@ def test_two_models_answer_side_by_side_and_a_verdict_is_shown(browser, ray_clus
         logs = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
         assert [entry for entry in logs if "favicon" not in entry["message"]] == []
         browser.execute_script(
-            "prompt.value = '<b>bold</b>'; prompt.oninput(); document.getElementById('tokens').value = 3; send.click()"
+            "const of = id => document.getElementById(id);"
+            "of('prompt').value = '<b>bold</b>'; of('prompt').oninput(); of('tokens').value = 3; of('send').click()"
         )
         wait_for(browser, "[...document.querySelectorAll('.verdict')].filter(v => /ended by/.test(v.innerText)).length == 2")
         assert browser.execute_script("return document.querySelectorAll('article b').length") == 0
