@@ -35,6 +35,9 @@ class Server(ThreadingHTTPServer):
         self.stops_after: int | None = None
         self.lock = threading.Lock()
 
+    def answer_to(self, prompt):
+        return f"\\boxed{{{RIGHT[prompt]}}}"
+
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
@@ -53,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.seeds[prompt] = body["seed"]
         if prompt in self.server.refused:
             return self.reply(400, {"error": {"message": "this prompt is refused"}})
-        message = {"role": "assistant", "content": f"\\boxed{{{RIGHT[prompt]}}}"}
+        message = {"role": "assistant", "content": self.server.answer_to(prompt)}
         choices = [{"index": i, "message": message, "finish_reason": "stop"} for i in range(body["n"])]
         usage = {"prompt_tokens": 9, "completion_tokens": 4 * body["n"], "total_tokens": 9 + 4 * body["n"]}
         return self.reply(200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": choices,
