@@ -19,12 +19,13 @@ def evaluated(tmp_path, monkeypatch):
     """A function that evaluates with some knobs overridden, and returns the names of the models that were asked."""
     asked: list[str] = []
 
-    def remember(stage, model, benchmarks, recipe):
-        asked.append(model.name)
-        stage.begin()
-        stage.seal("samples", 0, Counter(), 0)
+    def remember(pending, benchmarks, recipe):
+        for stage, model in pending:
+            asked.append(model.name)
+            stage.begin()
+            stage.seal("samples", 0, Counter(), 0)
 
-    monkeypatch.setattr(stages.evaluate, "evaluate_model", remember)
+    monkeypatch.setattr(stages.evaluate, "evaluate_models", remember)
 
     def evaluate(*overrides: str) -> list[str]:
         asked.clear()

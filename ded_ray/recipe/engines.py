@@ -21,8 +21,9 @@ class TransformersEngine(Config):
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
     num_gpus: Annotated[float, Field(ge=0)] = 0
-    kv_cache_gib: PositiveFloat = 4
-    """For keys and values; where they do not fit, the completions that came last are computed again later."""
+    kv_cache_gib: PositiveFloat | None = None
+    """For keys and values; where they do not fit, the shortest completions make room, and are computed again later. null: on
+    a GPU half of what the model leaves free, on the CPU 4."""
 
 
 class VllmEngine(Config):

@@ -26,8 +26,8 @@ class Serve(Config):
     """GPUs per replica of the embedded form."""
     max_batch_size: PositiveInt = 64
     """Completions that one replica of the embedded form computes at once."""
-    kv_cache_gib: PositiveFloat = 4
-    """For keys and values in the embedded form; where they do not fit, the completions that came last wait."""
+    kv_cache_gib: PositiveFloat | None = None
+    """For keys and values of each model in the embedded form; null: as for that engine."""
     max_tokens: PositiveInt | None = None
     """Most tokens of one completion; null: what the model's context holds."""
     max_body_mib: PositiveFloat = 4

@@ -56,9 +56,13 @@ def histogram(values: np.ndarray, label: str, bins: int = 24) -> Markup:
 
 
 def curve(points: Sequence[dict[str, float]]) -> Markup:
-    """Weighted token loss per optimiser step."""
+    """Weighted token loss per optimiser step, and the loss on held-out rollouts where it was measured."""
     figure, axes = _axes()
-    axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=BLUE, linewidth=1.4)
+    axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=BLUE, linewidth=1.4, label="trained on")
+    held_out = [(p["step"], p["held_out_loss"]) for p in points if "held_out_loss" in p]
+    if held_out:
+        axes.plot(*zip(*held_out, strict=True), color=ORANGE, marker="o", linewidth=1.2, label="held out")
+        axes.legend(frameon=False)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("weighted loss (nats per token)")
     axes.set_ylim(bottom=min(0.0, *[p["loss"] for p in points]))  # below 0 only with signed weights

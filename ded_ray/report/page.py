@@ -59,7 +59,7 @@ def verdicts_of(scores: list[dict[str, Any]]) -> list[str]:
         where = f"{benchmark} ({student['domain']}-domain)"
         for other, found in _comparisons(student, by_model).items():
             if found is None:
-                sentences.append(f"{where}: student and {other} have no problem in common that could be checked.")
+                sentences.append(f"{where}: not one sample could be checked that {other} can be compared by.")
                 continue
             (low, high), theirs = found["ci95"], by_model[other, benchmark]["pass_at_1"]
             exact = found.get("sign_flip_ci95")

@@ -30,12 +30,23 @@ def plan_run(recipe: Recipe, inputs: Inputs) -> Plan:
         most = teacher.sampling.most_rollouts
         kept = min(recipe.curate.diversity.num_kept or most, most)
         num_kept = max(num_kept, kept) if recipe.teachers.choose else num_kept + kept
-    train = f"{recipe.train.epochs} epochs of batches of {recipe.train.batch_size}"
-    rows.append(("train", f"{num_problems * num_kept} examples, {train}"))
+    rows.append(("train", f"{num_problems * num_kept} examples, {_steps(recipe, num_problems * num_kept)}"))
     rows.append(("", _memory(recipe)))
-    for name, questions in inputs.benchmarks.items():
-        rows.append((f"evaluate {name}", f"{_rollouts(len(questions), recipe.evaluate.sampling)}, per model"))
+    for benchmark in recipe.evaluate.benchmarks:
+        samples = benchmark.num_samples or recipe.evaluate.sampling.num_rollouts
+        sampling = recipe.evaluate.sampling.model_copy(update={"num_rollouts": samples, "adaptive": None})
+        asked = _rollouts(len(inputs.benchmarks[benchmark.name]), sampling)
+        rows.append((f"evaluate {benchmark.name}", f"{asked}, per model"))
     return Plan(rows, inputs.prompt_preview, inputs.warnings)
+
+
+def _steps(recipe: Recipe, num_examples: int) -> str:
+    """How long it trains at most: all epochs, or the steps after which it ends."""
+    config = recipe.train
+    steps = config.epochs * -(-num_examples // config.batch_size)
+    if config.max_steps is not None and config.max_steps < steps:
+        return f"{config.max_steps} steps of {config.batch_size} examples (train.max_steps)"
+    return f"{config.epochs} epochs of batches of {config.batch_size}"
 
 
 def _memory(recipe: Recipe) -> str:

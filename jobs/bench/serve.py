@@ -161,7 +161,8 @@ def offline(model: Path) -> None:
     async def all_at_once(requests: list[dict[str, Any]]) -> int:
         sampling = Sampling(num_rollouts=1, max_tokens=NUM_TOKENS)
         asked = [Request(body["messages"], sampling, body["seed"]) for body in requests]
-        return sum([answer[0].num_tokens async for _, answer in engine.generate(asked)])  # type: ignore[union-attr]
+        answers: list[Any] = [answer async for _, answer in engine.generate(asked)]
+        return sum(rollouts[0].num_tokens for rollouts in answers)
 
     asyncio.run(all_at_once(bodies(8, seed=9)))
     started = time.monotonic()

@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ded_ray.files.parts import read_records
-from ded_ray.generate.engine import Answer
+from ded_ray.generate.engine import Answer, Request
 from ded_ray.models.surprisal import Reader
 from ded_ray.recipe import Rewards, Sampling, Verify
-from ded_ray.records import Group, Problem, to_table
+from ded_ray.records import Group, Problem, Rollout, to_table
 from ded_ray.tiny.problems import make_problems
 
 TEACHERS = ("tiny/careful", "tiny/terse", "tiny/rambling", "tiny/student")
@@ -96,7 +96,6 @@ class World:
 
 def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int, batch_size: int = 16) -> list[Group]:
     """Groups of a model, loaded in this process, with verdicts and rewards."""
-    from ded_ray.generate.engine import Request
     from ded_ray.generate.engines.transformers import TransformersModel
     from ded_ray.generate.identity import group_seed
     from ded_ray.verify.reward.total import reward_group
@@ -117,8 +116,9 @@ def answered(model: str, problems: list[Problem], sampling: Sampling, seed: int,
     return groups
 
 
-async def _all(answers: AsyncIterator[Answer]) -> list[Answer]:
-    return [answer async for answer in answers]
+async def _all(answers: AsyncIterator[Answer]) -> list[tuple[Request, list[Rollout]]]:
+    """An embedded engine refuses nothing."""
+    return [(request, rollouts) async for request, rollouts in answers if isinstance(rollouts, list)]
 
 
 def remember(path: Path, found: Mapping[str, object]) -> None:

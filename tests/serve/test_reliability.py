@@ -124,6 +124,7 @@ def test_a_killed_replica_is_replaced(url):
     assert replica().pid != old.pid
 
 
+@pytest.mark.slow
 def test_a_second_endpoint_on_a_taken_port_is_refused(ray_cluster, url):
     with (
         pytest.raises(BadInput, match="Ray Serve runs already on this cluster, at port"),

@@ -41,6 +41,7 @@ def adder():
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_measured_goes_on_and_is_compared(ray_cluster, rows, adder, tmp_path):
     def measure(out):
         command = [

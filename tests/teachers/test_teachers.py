@@ -190,7 +190,8 @@ def test_a_proxy_trains_nothing(ray_cluster, tmp_path):
 def test_a_candidate_of_which_nothing_can_be_learnt_comes_last(ray_cluster, tmp_path, monkeypatch):
     """Its answers are all cut off; the other one's student is not really trained here."""
 
-    def pretend(stage, model, benchmarks, recipe):
+    def pretend(pending, benchmarks, recipe):
+        [(stage, _)] = pending
         stage.begin()
         for benchmark, problems in benchmarks.items():
             rollout = Rollout(index=0, completion="", num_tokens=1, finish_reason="stop", seed=0, status="correct")
@@ -206,7 +207,7 @@ def test_a_candidate_of_which_nothing_can_be_learnt_comes_last(ray_cluster, tmp_
 
     train_on = smoke.train_on
     monkeypatch.setattr(smoke, "train_on", pretend_to_train)
-    monkeypatch.setattr(smoke, "evaluate_model", pretend)
+    monkeypatch.setattr(smoke, "evaluate_models", pretend)
     scripted = [{"model": name, "engine": {"kind": "scripted", "cut_off_rate": rate}, "sampling": {"num_rollouts": 2}}
                 for name, rate in (("cut", 1.0), ("whole", 0.0))]  # fmt: skip
     recipe = CANDIDATES | {"teachers": CANDIDATES["teachers"] | {"candidates": scripted}}

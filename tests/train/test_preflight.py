@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from ded_ray.errors import BadInput
+from ded_ray.generate.engines.sampling import Row
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.generate.preflight import check_model
 from ded_ray.models.chat import ChatTokenizer
@@ -169,8 +170,9 @@ def test_a_thought_that_the_template_opens_is_not_opened_twice(turns):
 def test_thinking_tags_that_are_special_tokens_stay_in_a_completion(turns):
     model = TransformersModel(str(turns))
     for text in ("<think>\nso\n</think>\n2", "<think>maybe"):
-        ids = torch.tensor([*model._chat.encode(text), model._chat.end_id])
-        assert model._rollout(0, 0, ids, torch.zeros(len(ids))).completion == text
+        ids = [*model.chat.encode(text), model.chat.end_id]
+        row = Row(0, 99, model.end_ids, tokens=ids, logprobs=[0.0] * len(ids), finish_reason="stop")
+        assert model._rollout(0, row).completion == text
 
 
 def test_settings_that_can_be_loaded_but_not_saved_go_along(folder):

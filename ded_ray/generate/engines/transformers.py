@@ -17,6 +17,8 @@ from ded_ray.models.load import model_path
 from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
 
+CPU_KV_CACHE_GIB = 4
+
 UNLIMITED = 1 << 20
 """The context of a model that states none, in tokens."""
 
@@ -33,13 +35,15 @@ class TransformersModel:
         num_threads: int = 1,
         use_gpu: bool = False,
         max_rows: int = 128,
-        kv_cache_gib: float = 4,
+        kv_cache_gib: float | None = None,
     ) -> None:
         torch.set_num_threads(num_threads)
         self.chat = ChatTokenizer(model, chat)
         loaded = AutoModelForCausalLM.from_pretrained(model_path(model), dtype=torch.bfloat16 if use_gpu else torch.float32)
         self._model = loaded.to("cuda" if use_gpu else "cpu").eval()
         use_grouped_attention(self._model)
+        if kv_cache_gib is None:
+            kv_cache_gib = torch.cuda.mem_get_info()[0] / 2 / 2**30 if use_gpu else CPU_KV_CACHE_GIB
         self.batch = ContinuousBatch(self._model, max_rows=max_rows, max_bytes=kv_cache_gib * 2**30)
 
     @property
