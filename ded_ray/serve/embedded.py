@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import Request
@@ -81,39 +82,56 @@ class EmbeddedBackend:
         if self._num_requests >= self._config.max_queued_requests:
             raise Refused("too many requests wait already", status=429, kind="rate_limit_error")
         asked = parsed(ChatRequest, body) if is_chat else parsed(CompletionRequest, body)
-        asks = asked.asks()
-        prompts = [await self._prompt_ids(ask) for ask in asks]
-        answer = Answer(asked.model, is_chat, has_logprobs=asks[0].num_alternatives is not None)
-        answer.num_prompt_tokens = sum(map(len, prompts))
-        if asked.stream:
-            news = self._choices(asks, prompts, each_step=True)
-            num_choices = sum(ask.n for ask in asks)
-            events = _events(answer, news, num_choices=num_choices, include_usage=asked.include_usage)
-            return StreamingResponse(events, media_type="text/event-stream")
-        whole = [Choice(i) for i in range(sum(ask.n for ask in asks))]
-        async for choices in self._choices(asks, prompts, each_step=any(ask.stop for ask in asks)):
-            for choice in choices:
-                whole[choice.index].add(choice)
-        return JSONResponse(answer.whole(whole))
+        self._num_requests += 1
+        ends_itself = False
+        try:
+            asks = asked.asks()
+            prompts = [await self._prompt_ids(ask) for ask in asks]
+            answer = Answer(asked.model, is_chat, has_logprobs=asks[0].num_alternatives is not None)
+            answer.num_prompt_tokens = sum(map(len, prompts))
+            whole = [Choice(i) for i in range(sum(ask.n for ask in asks))]
+            if asked.stream:
+                ends_itself, news = True, self._stream(asks, prompts)
+                first = await anext(news)  # once it has begun, it also ends where nobody reads it
+                events = _events(answer, first, news, num_choices=len(whole), include_usage=asked.include_usage)
+                return StreamingResponse(events, media_type="text/event-stream")
+            async with aclosing(self._choices(asks, prompts, each_step=any(ask.stop for ask in asks))) as news:
+                async for choices in news:
+                    for choice in choices:
+                        whole[choice.index].add(choice)
+            return JSONResponse(answer.whole(whole))
+        finally:
+            self._num_requests -= not ends_itself
 
-    async def _choices(self, asks: list[Ask], prompts: list[list[int]], *, each_step: bool) -> AsyncIterator[list[Choice]]:
+    async def _stream(self, asks: list[Ask], prompts: list[list[int]]) -> AsyncGenerator[list[Choice], None]:
+        try:
+            async with aclosing(self._choices(asks, prompts, each_step=True)) as news:
+                async for choices in news:
+                    yield choices
+                    await asyncio.sleep(SECONDS_BETWEEN_CHUNKS)
+        finally:
+            self._num_requests -= 1
+
+    async def _choices(
+        self, asks: list[Ask], prompts: list[list[int]], *, each_step: bool
+    ) -> AsyncGenerator[list[Choice], None]:
         """What is new of the completions, again and again until all are finished; cancels them when it is left."""
         stepped, completions, asked = asyncio.Event(), list[Completion](), []
         for ask, prompt in zip(asks, prompts, strict=True):
             rows = self._rows_of(ask, len(prompt))
             completions += [Completion(len(completions) + i, row, self._engine, ask) for i, row in enumerate(rows)]
             asked.append(self._engine.batch.submit(prompt, rows, stepped=stepped, each_step=each_step))
-        self._note(+1)
+        self._note()
         try:
-            async for _ in steps(asked):
-                if news := [choice for completion in completions if (choice := completion.news())]:
-                    yield news
+            async with aclosing(steps(asked)) as stepping:
+                async for _ in stepping:
+                    if news := [choice for completion in completions if (choice := completion.news())]:
+                        yield news
         finally:
             self._tokens.inc(sum(completion.num_tokens for completion in completions))
-            self._note(-1)
+            self._note()
 
-    def _note(self, more_requests: int) -> None:
-        self._num_requests += more_requests
+    def _note(self) -> None:
         self._rows.set(self._engine.batch.num_running, {"state": "running"})
         self._rows.set(self._engine.batch.num_waiting, {"state": "waiting"})
 
@@ -165,15 +183,15 @@ class EmbeddedBackend:
 
 
 async def _events(
-    answer: Answer, news: AsyncIterator[list[Choice]], *, num_choices: int, include_usage: bool
+    answer: Answer, first: list[Choice], rest: AsyncIterator[list[Choice]], *, num_choices: int, include_usage: bool
 ) -> AsyncIterator[str]:
     """A stream as OpenAI's clients know it."""
     if answer.is_chat:
         yield answer.opening(num_choices)
+    yield answer.chunk(first)
     try:
-        async for choices in news:
+        async for choices in rest:
             yield answer.chunk(choices)
-            await asyncio.sleep(SECONDS_BETWEEN_CHUNKS)
     except Exception:  # the boundary: the status was sent long ago, only an event can still say it
         yield event(FAILED.body)
         raise

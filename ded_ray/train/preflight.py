@@ -5,6 +5,7 @@ rows in the embedding, its kind is one that is trained here.
 """
 
 import inspect
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from ded_ray.errors import BadInput
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Student, Train
+
+# transformers imports DeepSpeed, which tells the standard output, a command's own, that there is no GPU.
+logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)
 
 
 def check_student(student: Student, train: Train) -> None:

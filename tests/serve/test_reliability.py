@@ -87,7 +87,7 @@ def test_a_crowd_is_answered_or_told_to_come_again(url):
 
     answers = asyncio.run(crowd())
     codes = {answer.status_code for answer in answers}
-    assert codes <= {200, 429}
+    assert codes == {200, 429}, "40 may wait"
     assert all(answer.headers["retry-after"] for answer in answers if answer.status_code == 429)
     assert sum(answer.status_code == 200 for answer in answers) >= 40
     assert seconds_of(url, SHORT) < 5, "and then all is as before"
@@ -143,7 +143,9 @@ def test_a_second_endpoint_on_a_taken_port_is_refused(ray_cluster, url):
 def test_a_stop_ends_every_process_within_seconds(copied_quickstart, stop):
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     command = [*DED_RAY, "serve", str(copied_quickstart), "--models", "student", "--port", "0"]
-    with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as serving:
+    # What runs behind nohup ignores SIGINT, and so would its children.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, **heed) as serving:
         assert serving.stdout is not None
         line = serving.stdout.readline()
         assert "serving student at http://127.0.0.1:" in line

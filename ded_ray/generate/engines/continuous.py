@@ -12,7 +12,7 @@ so that nobody waits for somebody else's long prompt; prompts that wait together
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class Asked:
             row.finish_reason = row.finish_reason or "cancelled"
 
 
-async def steps(asked: Sequence[Asked]) -> AsyncIterator[None]:
+async def steps(asked: Sequence[Asked]) -> AsyncGenerator[None, None]:
     """Yields whenever one of them got a token, or is finished; they share their event. Ends when all are finished; cancels
     them when it is left before. Raises what the model raised."""
     try:
