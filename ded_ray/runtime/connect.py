@@ -3,6 +3,8 @@
 import logging
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,13 +41,24 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
         logical_cpus = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, needed)
         local = {"address": "local", "num_cpus": logical_cpus, "include_dashboard": False}
     try:
-        with _stderr_closed():  # Ray's core writes to it before its log level is known
+        with _stderr_closed(), _sigterm_kept():  # Ray's core writes to stderr before its log level is known
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     except Exception as error:
         if "timed out during startup" not in str(error):  # Ray raises a plain Exception, after half a minute
             raise
         raise Stopped("Ray could not start within 30 s: this machine is too busy; wait, or set RAY_ADDRESS") from error
     quieten()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, and answers it with a stack of its core's: whoever handled it before does again."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

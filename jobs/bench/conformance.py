@@ -117,7 +117,7 @@ def inspect_ai(endpoint: Endpoint) -> str:
         "--temperature", "0", "--max-tokens", "60", "--display", "plain",
         DED_API_KEY=endpoint.token, DED_BASE_URL=endpoint.url,
     )  # fmt: skip
-    found = re.search(r"accuracy:?\s+([\d.]+)", done.stdout)
+    found = re.search(r"(?:accuracy|mean):?\s+([\d.]+)", done.stdout)
     return f"works (accuracy {found[1]})" if found else f"said {(done.stderr or done.stdout)[-300:]!r}"
 
 
