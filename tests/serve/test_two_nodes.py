@@ -25,6 +25,8 @@ with served([ServedModel("careful", "tiny/careful")], Serve(), access=Access("0.
     nodes = {a["Address"]["NodeID"] for a in actors if a["ActorClassName"].endswith("Endpoint") and a["State"] == "ALIVE"}
     own = ray.get_runtime_context().get_node_id()
     print(json.dumps([url, answer["choices"][0]["message"]["content"], len(nodes), own in nodes]))
+ray.shutdown()
+cluster.shutdown()
 """
 
 
