@@ -17,7 +17,7 @@ from ded_ray.run import Run
 FORMS = {
     "in a box": ("\\boxed", "\\fbox"),
     "after ####": ("####",),
-    "after 'answer is'": ("answer is", "answer:", "answer: "),
+    "after 'answer is'": ("answer is", "answer:"),
     "in a block of code": ("```",),
 }
 """How an answer is given, by a text that stands before it; the first that is found counts."""

@@ -1,6 +1,6 @@
-"""The endpoint itself: HTTP on one side, models on the other (`backends.py`). It holds no model itself.
+"""The endpoint itself: HTTP on one side, models on the other.
 
-app = build_app({"student": EmbeddedBackend(handle)}, settings, playground=None)
+app = build_app({"student": EmbeddedBackend(model, config)}, settings, playground=None)
 """
 
 import asyncio

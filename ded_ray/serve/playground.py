@@ -38,10 +38,10 @@ class Playground:
         """The verdict on {"problem": its number, "text": a completion, "finish_reason": ...}."""
         from ded_ray.verify.worker import VerifyWorker
 
-        body = await request.json()
         try:
+            body = await request.json()
             problem, text, reason = self.problems[int(body["problem"])], str(body["text"]), body.get("finish_reason")
-        except (TypeError, ValueError, LookupError) as error:
+        except (AttributeError, TypeError, ValueError, LookupError) as error:
             raise Refused("send {problem: a number, text: ..., finish_reason: stop or length}") from error
         finish_reason: Any = reason if reason in {"stop", "length"} else "other"
         rollout = Rollout(index=0, completion=text, num_tokens=0, finish_reason=finish_reason, seed=0)
