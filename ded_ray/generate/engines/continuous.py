@@ -112,6 +112,7 @@ class ContinuousBatch:
     def __init__(self, model: Any, *, max_rows: int, max_bytes: float) -> None:
         self._model, self._max_rows, self._max_bytes = CausalModel(model), max_rows, max_bytes
         self._waiting, self._arrived = deque[Waiting](), threading.Condition()
+        self._coming: list[Waiting] = []  # whose prompts are computed now
         self._prefill: Prefill | None = None
         self._running: list[tuple[Asked, Row]] = []
         self._steps_since_prompts = 0
@@ -153,10 +154,10 @@ class ContinuousBatch:
                     stepped = self._step()
             except Exception as error:  # the boundary: whoever waits for a token must learn that none will come
                 stepped = [asked for asked, _ in self._running]
-                stepped += [waiting.asked for waiting in self._prefill.coming] if self._prefill else []
+                stepped += [waiting.asked for waiting in self._coming]
                 for asked in stepped:
                     asked.error = error
-                self._prefill, self._running, self._key_values = None, [], self._none_yet()
+                self._coming, self._prefill, self._running, self._key_values = [], None, [], self._none_yet()
             _wake(stepped)
 
     def _step(self) -> list[Asked]:
@@ -164,10 +165,11 @@ class ContinuousBatch:
         stepped: list[Asked] = []
         may_join = not self._running or self._steps_since_prompts >= STEPS_BETWEEN_PROMPTS
         if self._prefill is None and may_join and (coming := self._next_to_come()):
+            self._coming = coming
             self._prefill = Prefill(coming, self._none_yet(), self._model)
         if self._prefill and (logits_BV := self._prefill.step()) is not None:
             stepped += self._join(self._prefill, logits_BV)
-            self._prefill, self._steps_since_prompts = None, 0
+            self._coming, self._prefill, self._steps_since_prompts = [], None, 0
         self._drop_finished()
         self._make_room()
         if self._running:
