@@ -1,11 +1,11 @@
 """`ded-ray`: thin commands over the rooms. Everything heavy is imported inside a command, so that --help is quick."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from ded_ray.errors import plain_errors
 
 app = typer.Typer(
     name="ded-ray",
@@ -22,27 +22,6 @@ Overrides = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (the --out of quickstart or run).")]
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Bad input: one line, exit code 2. A stop or an interruption: one line, 1. A failure: its traceback, exit code 1."""
-    import signal
-
-    from ded_ray.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput, Stopped
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop ends what was started here, like Ctrl-C
-    try:
-        yield
-    except Stopped as error:
-        typer.echo(f"ded-ray: {error}; the same command goes on from here", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
-    except BadInput as error:
-        typer.echo(f"ded-ray: {error}", err=True)
-        raise typer.Exit(EXIT_BAD_INPUT) from error
-    except KeyboardInterrupt as error:
-        typer.echo("ded-ray: interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
 
 
 @app.command()
@@ -75,31 +54,20 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
         from ded_ray.pipeline import plan_pipeline, run_pipeline
         from ded_ray.recipe.load import load_recipe
         from ded_ray.report.terminal import show_plan, show_run
+        from ded_ray.runtime.memory import measured
 
         recipe = load_recipe(recipe_path, overrides)
         if dry_run:
             plan = plan_pipeline(recipe)
             show_plan(recipe.name, plan.rows, plan.prompt_preview, plan.warnings)
             return
-        finished, machine = _measured(lambda: run_pipeline(recipe, out))
+        finished, machine = measured(lambda: run_pipeline(recipe, out))
         if not finished.num_stages_made:
             typer.echo(f"{out}: already done with this recipe; nothing to do. See {out / 'report.html'}")
             return
         show_run(finished)
         typer.echo(machine)
         typer.echo(f"report: {finished.folder / 'report.html'}")
-
-
-def _measured(work: Callable[[], Any]) -> tuple[Any, str]:
-    """The result of some work, and one line that says how long it took and how much memory."""
-    import time
-
-    from ded_ray.runtime.memory import peak_memory
-
-    started = time.monotonic()
-    with peak_memory() as memory:
-        result = work()
-    return result, f"{time.monotonic() - started:.0f} s, peak memory {memory.peak_bytes / 1e9:.1f} GB"
 
 
 @app.command()
@@ -117,9 +85,10 @@ def teachers(
         from ded_ray.pipeline import choose_teacher
         from ded_ray.recipe.load import load_recipe
         from ded_ray.report.terminal import show_teachers
+        from ded_ray.runtime.memory import measured
 
         loaded = load_recipe(recipe, overrides)
-        choice, machine = _measured(lambda: choose_teacher(loaded, out))
+        choice, machine = measured(lambda: choose_teacher(loaded, out))
         show_teachers(choice)
         typer.echo(machine)
 

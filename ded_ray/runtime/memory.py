@@ -3,8 +3,12 @@
 import ctypes
 import ctypes.util
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class PeakMemory:
@@ -43,6 +47,14 @@ def peak_memory(every_seconds: float = 3) -> Iterator[PeakMemory]:
     finally:
         over.set()
         sampler.join()
+
+
+def measured(work: Callable[[], T]) -> tuple[T, str]:
+    """The result of some work, and one line that says how long it took and how much memory."""
+    started = time.monotonic()
+    with peak_memory() as memory:
+        result = work()
+    return result, f"{time.monotonic() - started:.0f} s, peak memory {memory.peak_bytes / 1e9:.1f} GB"
 
 
 @contextmanager

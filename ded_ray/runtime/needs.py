@@ -151,15 +151,19 @@ def memory_of(model: str) -> float:
     return 2 * weights + 2**30 if weights else math.inf
 
 
+def step_needs(recipe: Recipe) -> dict[str, list[Needs]]:
+    """The steps of a run that come one after the other, and what each of them holds at once."""
+    return {
+        "student answers": streaming_needs(recipe, [recipe.student.engine]),
+        "teacher answers": streaming_needs(recipe, [teacher.engine for teacher in recipe.teachers.candidates]),
+        "train": [CONTROLLER, train_needs(recipe.train)],
+        "evaluate": evaluation_needs(recipe),
+    }
+
+
 def cpus_needed(recipe: Recipe) -> float:
     """Logical CPUs that the hungriest step of a recipe holds at once."""
-    steps = [
-        streaming_needs(recipe, [recipe.student.engine]),
-        streaming_needs(recipe, [teacher.engine for teacher in recipe.teachers.candidates]),
-        [CONTROLLER, train_needs(recipe.train)],
-        evaluation_needs(recipe),
-    ]
-    return max(sum(needs.all_cpus for needs in step) for step in steps)
+    return max(sum(needs.all_cpus for needs in step) for step in step_needs(recipe).values())
 
 
 def check_gpus(models: Sequence[Generator], train: Train) -> None:
