@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "retries": {"mode": "standard", "max_attempts": 10}}}
-"""Ten tries with growing pauses: what a store answers when it is busy (503, SlowDown) or hangs up is no error yet."""
+S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "retries": {"mode": "standard", "max_attempts": 6}}}
+"""Six tries with growing pauses: what a store answers when it is busy (503, SlowDown) or hangs up is no error yet."""
 
 
 def store_options(url: str) -> dict[str, Any]:
