@@ -94,6 +94,21 @@ def teachers(
 
 
 @app.command()
+def manifests(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
+    kind: Annotated[str, typer.Option(help="RayJob, RayCluster or RayService.")] = "RayJob",
+    out: Annotated[str, typer.Option("--out-url", help="The run's folder or URL.")] = "s3://my-bucket/runs/mine",
+    image: Annotated[str, typer.Option(help="Of every pod, see cluster/Dockerfile.")] = "ded-ray:0.1.0-gpu",
+    overrides: Overrides = None,
+) -> None:
+    """Print a KubeRay manifest with pools sized for a recipe: what its steps hold at once, and no more."""
+    with plain_errors():
+        from ded_ray.runtime.manifests import manifest
+
+        typer.echo(manifest(recipe, kind, out=out, image=image, overrides=overrides), nl=False)
+
+
+@app.command()
 def grade(
     file: Annotated[
         str,
