@@ -15,7 +15,6 @@ from typing import Any
 import yaml
 
 from ded_ray.errors import BadInput
-from ded_ray.recipe import Recipe
 from ded_ray.recipe.load import load_recipe
 from ded_ray.runtime.pools import GIB_PER_CPU, GIB_PER_GPU, Pool, run_pools, serving_pools
 
@@ -30,9 +29,7 @@ SEEN_BY_SERVE = {"path": "/-/healthz", "port": 8000}
 LOCKED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def manifest(
-    path: str | Path, kind: str, *, out: str, image: str, overrides: list[str] | None = None
-) -> str:
+def manifest(path: str | Path, kind: str, *, out: str, image: str, overrides: list[str] | None = None) -> str:
     """YAML of one RayJob (with its recipe), RayCluster or RayService. `out` is the run's folder or URL. Raises BadInput."""
     if kind not in KINDS:
         raise BadInput(f"--kind {kind}: there are {', '.join(KINDS)}")
@@ -53,7 +50,7 @@ def manifest(
 
 def _head(path: str | Path, kind: str, pools: list[Pool]) -> str:
     lines = [
-        f"Printed by `ded-ray manifests {Path(path).name} --kind {kind}`. Its pools are what the recipe's steps hold at once:",
+        f"Printed by `ded-ray manifests {Path(path).name} --kind {kind}`. Its pools hold what the steps hold at once:",
         *(f"  {pool}" for pool in pools),
         f"Memory is a guess: {GIB_PER_CPU} GiB per CPU, {GIB_PER_GPU} GiB per GPU. See cluster/README.md.",
     ]
@@ -122,7 +119,9 @@ def _cluster(pools: list[Pool], image: str, *, serves: bool) -> dict[str, Any]:
 
 
 def _group(pool: Pool, image: str, *, serves: bool) -> dict[str, Any]:
-    has = {"cpu": str(pool.cpus), "memory": f"{pool.memory_gib}Gi"} | ({"nvidia.com/gpu": str(pool.gpus)} if pool.gpus else {})
+    has = {"cpu": str(pool.cpus), "memory": f"{pool.memory_gib}Gi"} | (
+        {"nvidia.com/gpu": str(pool.gpus)} if pool.gpus else {}
+    )
     template = _node("ray-worker", image, has, serves=serves)
     if serves:
         template["spec"]["containers"][0]["readinessProbe"]["httpGet"] = SEEN_BY_SERVE
