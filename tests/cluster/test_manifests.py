@@ -1,4 +1,4 @@
-"""What `cluster/kuberay` holds is what `ded-ray manifests` prints, fits the schemas of KubeRay and Kubernetes, takes overlays."""
+"""What `cluster/kuberay` holds is what `ded-ray manifests` prints, fits KubeRay and Kubernetes, and takes its overlays."""
 
 import functools
 import json
