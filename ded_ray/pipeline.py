@@ -37,16 +37,16 @@ from ded_ray.stages.train import train_student
 def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     """Make, or finish, the run in this folder. Raises BadInput before anything is written."""
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    problems = choose_problems(run, inputs)
-    teachers = choose_teachers(run, inputs, problems)
-    questions = ask_student(run, inputs, problems)
-    curated = ask_teachers(run, inputs, questions, teachers)
-    curated = mix_subjects(run, curated)
-    checkpoint = train_student(run, curated)
-    evaluations = evaluate(run, inputs, checkpoint, teachers)
-    report(run, evaluations, checkpoint)
-    check_domains(run)
+    with Run.held(folder, recipe) as run:
+        problems = choose_problems(run, inputs)
+        teachers = choose_teachers(run, inputs, problems)
+        questions = ask_student(run, inputs, problems)
+        curated = ask_teachers(run, inputs, questions, teachers)
+        curated = mix_subjects(run, curated)
+        checkpoint = train_student(run, curated)
+        evaluations = evaluate(run, inputs, checkpoint, teachers)
+        report(run, evaluations, checkpoint)
+        check_domains(run)
     return run
 
 
@@ -94,8 +94,8 @@ def choose_teacher(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """The smoke test alone, in a run's folder: what teachers.json holds. `run_pipeline` goes on from there."""
     check_comparable(recipe)
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    return smoke_test(run, inputs, choose_problems(run, inputs))
+    with Run.held(folder, recipe) as run:
+        return smoke_test(run, inputs, choose_problems(run, inputs))
 
 
 def evaluate_again(
@@ -114,11 +114,11 @@ def evaluate_again(
     if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
         raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    for old in folder.glob("evaluate_*"):
-        run.reopen(old.name)
-    report(run, evaluate(run, inputs, checkpoint, chosen_teachers(run)), checkpoint)
-    check_domains(run)
+    with Run.held(folder, recipe) as run:
+        for old in folder.glob("evaluate_*"):
+            run.reopen(old.name)
+        report(run, evaluate(run, inputs, checkpoint, chosen_teachers(run)), checkpoint)
+        check_domains(run)
     return run
 
 

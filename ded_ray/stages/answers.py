@@ -59,14 +59,13 @@ def answers(
     if not num_asked:
         raise BadInput(f"{name}: no problem is left to answer{_why_none_is_left(run, questions)}")
     from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.map_groups import read_parquet, write_parquet
     from ded_ray.runtime.needs import check_gpus
 
     start_ray(run.recipe)
     check_gpus(models, run.recipe.train)
     if verdicts.done:
-        import ray
-
-        transform(ray.data.read_parquet(str(verdicts.folder))).write_parquet(str(last.begin()))
+        write_parquet(transform(read_parquet(verdicts.folder)), last.begin())
     else:
         for line in inputs.prompt_previews(name):
             print(line, file=sys.stderr)
@@ -74,7 +73,7 @@ def answers(
             rollouts.begin(keep=True)
         asked = [(job, questions.folder) for job in jobs]
         with verified_answers(run, f"{name} answers", asked, save_to=verdicts.begin()) as groups:
-            transform(groups).write_parquet(str(last.begin()))
+            write_parquet(transform(groups), last.begin())
     _seal(jobs, questions, stages=(rollouts, verdicts, last), record=record)
     return last
 
