@@ -46,8 +46,7 @@ def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = Fa
 
     Runs the recipe that comes with the package, over synthetic arithmetic and tiny models that come with it too.
     """
-    recipe = Path(__file__).parent / "tiny" / "quickstart.yaml"
-    _run(recipe, out, overrides, dry_run)
+    _run(Path(__file__).parent / "tiny" / "quickstart.yaml", out, overrides, dry_run)
 
 
 @app.command()
@@ -264,16 +263,12 @@ def show(
 ) -> None:
     """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
     with plain_errors():
-        if samples:
-            from ded_ray.report.samples import show_samples
-            from ded_ray.run import Run
-
-            show_samples(Run.open(folder), samples)
-            return
+        from ded_ray.report.samples import show_samples
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
 
-        show_run(Run.open(folder))
+        run = Run.open(folder)
+        show_samples(run, samples) if samples else show_run(run)
 
 
 @app.command()
