@@ -46,8 +46,7 @@ def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = Fa
 
     Runs the recipe that comes with the package, over synthetic arithmetic and tiny models that come with it too.
     """
-    recipe = Path(__file__).parent / "tiny" / "quickstart.yaml"
-    _run(recipe, out, overrides, dry_run)
+    _run(Path(__file__).parent / "tiny" / "quickstart.yaml", out, overrides, dry_run)
 
 
 @app.command()
@@ -107,6 +106,21 @@ def teachers(
         choice, machine = measured(lambda: choose_teacher(loaded, out))
         show_teachers(choice)
         typer.echo(machine)
+
+
+@app.command()
+def manifests(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
+    kind: Annotated[str, typer.Option(help="RayJob, RayCluster or RayService.")] = "RayJob",
+    out: Annotated[str, typer.Option("--out-url", help="The run's folder or URL.")] = "s3://my-bucket/runs/mine",
+    image: Annotated[str, typer.Option(help="Of every pod, see cluster/Dockerfile.")] = "ded-ray:0.1.0-gpu",
+    overrides: Overrides = None,
+) -> None:
+    """Print a KubeRay manifest with pools sized for a recipe: what its steps hold at once, and no more."""
+    with plain_errors():
+        from ded_ray.runtime.manifests import manifest
+
+        typer.echo(manifest(recipe, kind, out=out, image=image, overrides=overrides), nl=False)
 
 
 @app.command()
@@ -249,16 +263,12 @@ def show(
 ) -> None:
     """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
     with plain_errors():
-        if samples:
-            from ded_ray.report.samples import show_samples
-            from ded_ray.run import Run
-
-            show_samples(Run.open(folder), samples)
-            return
+        from ded_ray.report.samples import show_samples
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
 
-        show_run(Run.open(folder))
+        run = Run.open(folder)
+        show_samples(run, samples) if samples else show_run(run)
 
 
 @app.command()
