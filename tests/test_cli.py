@@ -75,6 +75,13 @@ def test_a_judge_that_is_not_there(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path):
+    told = run_cli("quickstart", "--out", tmp_path / "run", address="127.0.0.1:9", check=False)
+    assert told.returncode == 1
+    assert "RAY_ADDRESS=127.0.0.1:9: no Ray answers there" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_a_mistyped_knob_and_a_missing_recipe(tmp_path):
     assert "did you mean `epochs`" in bad("quickstart", "--out", tmp_path / "out", "--set", "train.epoch=3")
     assert "cannot be read" in bad("run", tmp_path / "no.yaml", "--out", tmp_path / "out")

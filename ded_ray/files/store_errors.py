@@ -12,6 +12,8 @@ from pathlib import Path
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.folders import is_local
 
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
 # What a store answers itself comes as an OSError (from botocore's ClientError), what comes in between as theirs.
 STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")
 
@@ -45,7 +47,8 @@ def _said(error: BaseException, folder: Path) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; make room, nothing that was saved is lost"
     if is_local(folder):
-        return None
+        refused = isinstance(error, OSError) and error.errno in REFUSED and str(error.filename).startswith(str(folder))
+        return f"cannot be written to ({error}); name another folder" if refused else None
     text = " ".join(str(error).split())
     library = type(error).__module__.partition(".")[0] if type(error).__name__ != "ClientError" else ""
     if isinstance(error, PermissionError):

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 from ded_ray.errors import Stopped
 from ded_ray.recipe import Recipe
 from ded_ray.runtime.needs import cpus_needed
+
+LISTEN_SECONDS = 20
 
 MIN_LOGICAL_CPUS = 8
 """Least number of logical CPUs of a Ray that is started here. All operators of a streaming plan run at once and need a
@@ -36,7 +39,9 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
     if ray.is_initialized():
         return
     local: dict[str, Any] = {}
-    if not os.environ.get("RAY_ADDRESS"):
+    if address := os.environ.get("RAY_ADDRESS"):
+        _check_that_somebody_listens(address)
+    else:
         needed = math.ceil(cpus_needed(recipe) if recipe else num_cpus)
         logical_cpus = max(MIN_LOGICAL_CPUS, os.cpu_count() or 1, needed)
         local = {"address": "local", "num_cpus": logical_cpus, "include_dashboard": False}
@@ -52,6 +57,17 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
             raise
         raise Stopped("Ray could not start within 30 s: this machine is too busy; wait, or set RAY_ADDRESS") from error
     quieten()
+
+
+def _check_that_somebody_listens(address: str) -> None:
+    """Ray would try for minutes, without a word. Other forms than HOST:PORT are left to it."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), LISTEN_SECONDS).close()
+    except OSError as error:
+        raise Stopped(f"RAY_ADDRESS={address}: no Ray answers there ({error}); start one, or unset it") from error
 
 
 @contextmanager

@@ -173,6 +173,12 @@ def test_a_full_disk_is_one_line(tmp_path):
         raise ZeroDivisionError
 
 
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot be written to"), storage_errors(tmp_path, BadInput):
+        (tmp_path / "file" / "run").mkdir(parents=True)
+
+
 def test_an_unknown_store_and_a_library_that_is_not_here():
     with pytest.raises(BadInput, match="use a path, s3:// or gs://"):
         folder_at("gopher://a/b")
