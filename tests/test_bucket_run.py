@@ -108,6 +108,7 @@ def test_kills_and_a_failing_store_change_nothing(tmp_path):
         return notes.read_text().split() if notes.exists() else []
 
     with s3_server() as url, failing_line(url) as (line, done), environment(**credentials(line), RAY_ADDRESS=address):
+        drivers: list[subprocess.Popen[str]] = []
         nodes = [Node("--head", f"--port={port}", "--num-cpus=6")]
         try:
             time.sleep(10)
@@ -117,10 +118,12 @@ def test_kills_and_a_failing_store_change_nothing(tmp_path):
                 there = folder_at("s3://bucket/run")
 
                 def start() -> subprocess.Popen[str]:
-                    return nodes[0].run(*command, "s3://bucket/run")
+                    drivers.append(nodes[0].run(*command, "s3://bucket/run"))
+                    return drivers[-1]
 
                 driver = start()
-                wait_for(lambda: len(asked()) >= 8)
+                wait_for(lambda: len(asked()) >= 8 or driver.poll() is not None)
+                assert driver.poll() is None, driver.communicate()[0][-4000:]
                 driver.send_signal(signal.SIGKILL)
                 for child in psutil.Process(driver.pid).children(recursive=True):
                     child.kill()
@@ -143,6 +146,8 @@ def test_kills_and_a_failing_store_change_nothing(tmp_path):
         finally:
             for node in nodes:
                 node.kill()
+            for driver in drivers:
+                driver.kill()
     assert Counter(len(group.rollouts) for group in found) == {2: NUM_PROBLEMS}
     run_cli("run", tmp_path / "recipe.yaml", "--out", tmp_path / "run")
     assert found == curated(tmp_path / "run")

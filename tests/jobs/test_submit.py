@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from bucket import credentials, environment, free_port, s3_server
 from conftest import PROJECT
@@ -75,11 +77,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def submit(head, project, *options: str, address: str = "127.0.0.1", within: tuple[str, ...] = (), out: str = "one"):
+RUN = "s3://bucket/one"
+
+
+def submit(head, project, *options, address="127.0.0.1", within=(), command=("run", "recipe.yaml", "--out")):
     dashboard, variables = head
-    command = [*within, RAY, "job", "submit", f"--address=http://{address}:{dashboard}", "--working-dir", str(project)]
-    job = ["--", "python", "jobs/pipeline.py", "recipe.yaml", "--out", f"s3://bucket/{out}"]
-    return subprocess.run([*command, *options, *job], env=variables, capture_output=True, text=True, timeout=900)
+    job = [*within, RAY, "job", "submit", f"--address=http://{address}:{dashboard}", "--working-dir", str(project), *options]
+    name, *arguments = command
+    return subprocess.run(
+        [*job, "--", "python", "-m", "ded_ray.cli", name, *arguments, RUN],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
 
 
 def status(head, name: str) -> str:
@@ -132,8 +143,24 @@ def test_a_job_that_is_stopped_goes_on_with_the_next_submit(head, project):
     run = Run.open(folder_at("s3://bucket/one"))
     assert {row["model"] for row in run.scores()} == {"base", "student"}
     assert "found" in again.stdout, "rollouts of the first job were found"
-    wrong = submit(head, project, "--submission-id=third", out="nowhere/../../x")
-    assert wrong.returncode == 1
+
+
+@pytest.mark.slow
+def test_what_a_job_trained_is_served_by_another_one(head, project):
+    served = submit(head, project, "--no-wait", "--submission-id=serve", command=("serve", "--port=0"))
+    assert served.returncode == 0, served.stdout + served.stderr
+    logs = [RAY, "job", "logs", f"--address=http://127.0.0.1:{head[0]}", "serve"]
+    for _ in range(300):
+        told = subprocess.run(logs, env=head[1], capture_output=True, text=True, timeout=100).stdout
+        if found := re.search(r"serving student, base at (\S+)", told):
+            break
+        time.sleep(1)
+    assert found, told[-3000:]
+    ask = {"model": "student", "messages": [{"role": "user", "content": "Left to right, mod 10: 1+2"}], "max_tokens": 20}
+    answer = httpx.post(f"{found.group(1)}/chat/completions", json=ask, timeout=100).json()
+    assert answer["choices"][0]["message"]["content"]
+    stop = [RAY, "job", "stop", f"--address=http://127.0.0.1:{head[0]}", "serve"]
+    assert subprocess.run(stop, env=head[1], capture_output=True, timeout=200).returncode == 0
 
 
 @pytest.mark.slow
