@@ -3,6 +3,7 @@
 Where a paper is silent, the default is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
 """
 
+from ded_ray.recipe.budget import Budget
 from ded_ray.recipe.curate import Compress, Curate, Diversity, Kernel, Quality, Questions, Reading, Weights
 from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.recipe.evaluate import Benchmark, Evaluate
@@ -20,6 +21,7 @@ __all__ = [
     "Adaptive",
     "Benchmark",
     "BenchmarkProblems",
+    "Budget",
     "Chat",
     "Code",
     "Compress",

@@ -57,6 +57,11 @@ class Needs:
         """Of as many as there must be; with fewer the step never begins."""
         return self.least * self.num_gpus * self.shards
 
+    @property
+    def most_gpus(self) -> float:
+        """Of as many as there may be."""
+        return self.most * self.num_gpus * self.shards
+
 
 READ_OR_WRITE = Needs("reading or writing Parquet", 1)
 SELECT = Needs("selecting what is stored or missing", 0.5)
@@ -114,21 +119,26 @@ def serve_needs(config: Serve, engine: EngineConfig | None = None) -> Needs:
     return Needs("serving", config.num_cpus, config.num_gpus, least, most)
 
 
-def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Needs]:
-    """Every operator of the plan generate -> verify -> judge -> reward -> curate; all of them run at once."""
+def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig], *, reads: bool = False) -> list[Needs]:
+    """Every operator of the plan generate -> verify -> judge -> reward -> curate; all of them run at once.
+
+    Where the student reads along (`reads`), its own too: only what teachers answer is curated so.
+    """
     needs = [READ_OR_WRITE, SELECT, *map(engine_needs, engines), verify_needs(recipe.verify)]
     if recipe.verify.judge is not None:
         needs.append(engine_needs(recipe.verify.judge.engine))
-    if recipe.curate.diversity.pick == "lowest_rsr":
+    if reads and recipe.curate.diversity.pick == "lowest_rsr":
         needs.append(reading_needs(recipe.curate.reading))
     return [*needs, REWARD, curate_needs(recipe.curate), READ_OR_WRITE]
 
 
 def evaluation_needs(recipe: Recipe) -> list[Needs]:
-    """The replicas that hold base, student and teachers, and the plan that asks them."""
-    num_models = 2 + len(recipe.teachers.candidates)
+    """The replicas that hold base, student and teachers, on GPUs one model at a time, and the plan that asks them."""
+    engines = [recipe.student.engine, *[teacher.engine for teacher in recipe.teachers.candidates]]
+    serving = max((serve_needs(recipe.serve, engine) for engine in engines), key=lambda needs: needs.most_gpus)
+    num_models = 1 + len(engines)
     asking = streaming_needs(recipe, [OpenAIEngine()] * num_models)
-    return [GATEWAY, CONTROLLER, serve_needs(recipe.serve), *[SELECT] * num_models, *asking]
+    return [GATEWAY, CONTROLLER, serving, *[SELECT] * num_models, *asking]
 
 
 def models_at_once(config: Serve, models: Sequence[tuple[str, EngineConfig]]) -> int:
@@ -155,10 +165,23 @@ def step_needs(recipe: Recipe) -> dict[str, list[Needs]]:
     """The steps of a run that come one after the other, and what each of them holds at once."""
     return {
         "student answers": streaming_needs(recipe, [recipe.student.engine]),
-        "teacher answers": streaming_needs(recipe, [teacher.engine for teacher in recipe.teachers.candidates]),
+        "teacher answers": streaming_needs(recipe, [each.engine for each in recipe.teachers.candidates], reads=True),
         "train": [CONTROLLER, train_needs(recipe.train)],
         "evaluate": evaluation_needs(recipe),
     }
+
+
+def step_of(stage: str) -> str:
+    """The step that leaves this stage in a run's folder; all of choosing a teacher is one, "smoke test"."""
+    name, _, rest = stage.partition("_")
+    if name in {"smoke", "evaluate"}:
+        return "smoke test" if name == "smoke" else name
+    return "train" if stage == "checkpoint" else f"{name} answers" if rest == "rollouts" else stage
+
+
+def gpus_held(step: Sequence[Needs]) -> float:
+    """GPUs that a step may hold at most."""
+    return sum(needs.most_gpus for needs in step)
 
 
 def cpus_needed(recipe: Recipe) -> float:

@@ -8,6 +8,7 @@ from ded_ray.generate.preflight import check_answers, check_model, check_prompts
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe, TransformersEngine, VllmEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
+from ded_ray.stages.spending import check_budget
 from ded_ray.train.preflight import check_student
 from ded_ray.verify.own import check_function
 from ded_ray.verify.references import tell_unverifiable, why_unverifiable
@@ -49,6 +50,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         if preview := check_answers(_kept(problems), generator, knob):
             prompt_preview[knob] = preview
     check_student(recipe.student, recipe.train)
+    check_budget(recipe)
     _check_benchmarks_fit(held_out, recipe)
     _check_teachers_differ(recipe)
     if recipe.teachers.choose:
