@@ -21,6 +21,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (the --out of quickstart or run).")]
 
 
@@ -35,12 +36,7 @@ def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = Fa
 
 
 @app.command()
-def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
-    out: OutFolder,
-    overrides: Overrides = None,
-    dry_run: DryRun = False,
-) -> None:
+def run(recipe: RecipeFile, out: OutFolder, overrides: Overrides = None, dry_run: DryRun = False) -> None:
     """Run a recipe: ask student and teacher, verify, curate, train, serve, evaluate, report.
 
     The same command again does nothing when all is done, and goes on where it was when it was interrupted. Where
@@ -68,6 +64,27 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
         show_run(finished)
         typer.echo(machine)
         typer.echo(f"report: {finished.folder / 'report.html'}")
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run's folder: what it has done already is measured.")
+    ] = None,
+    prices: Annotated[Path | None, typer.Option(help="What GPUs cost and do: YAML, see ded_ray/recipe/prices.py.")] = None,
+    gpu_memory: Annotated[float | None, typer.Option(metavar="GIB", help="Of one GPU. Default: of an 80 GB one.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Ask each model N prompts first; the run uses the answers.")] = 0,
+    overrides: Overrides = None,
+) -> None:
+    """Say before anything is spent what a recipe takes: tokens, GPU-hours, money, memory, disk, and what is impossible."""
+    with plain_errors():
+        from ded_ray.pipeline import plan_spending
+        from ded_ray.recipe.load import load_prices, load_recipe
+        from ded_ray.report.planned import show_spending
+
+        read, known = load_recipe(recipe, overrides), load_prices(prices, gpu_memory)
+        show_spending(read.name, plan_spending(read, out, prices=known, sample=sample))
 
 
 @app.command()
@@ -229,16 +246,11 @@ def show(
 ) -> None:
     """Show a run on the terminal: what went in, what was kept, what was dropped and why, and the scores."""
     with plain_errors():
-        if samples:
-            from ded_ray.report.samples import show_samples
-            from ded_ray.run import Run
-
-            show_samples(Run.open(folder), samples)
-            return
+        from ded_ray.report.samples import show_samples
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
 
-        show_run(Run.open(folder))
+        show_samples(Run.open(folder), samples) if samples else show_run(Run.open(folder))
 
 
 @app.command()

@@ -147,3 +147,26 @@ class Run:
     def scores(self) -> list[dict[str, Any]]:
         path = self.folder / "scores.json"
         return json.loads(path.read_text()) if path.exists() else []
+
+
+class NotDone(Exception):
+    """The first stage of a run that is only looked at that would be made."""
+
+
+class LookedAt(Run):
+    """A run's folder that is only looked at, by the very code that makes it: `fitting` are the names of the stages that
+    this recipe could use as they are; where the first other one would begin, NotDone is raised."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        super().__init__(folder, recipe)
+        self.fitting: list[Stage] = []
+
+    def stage(self, name: str, parts: Iterable[object], inputs: Iterable[Stage] = ()) -> Stage:
+        stage = super().stage(name, parts, inputs)
+        if not stage.done:
+            raise NotDone(name)
+        self.fitting.append(stage)
+        return stage
+
+    def forget(self, stage: str) -> None:
+        """Nothing is written, and so nothing is deleted."""

@@ -9,6 +9,7 @@ from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, ReplayEngine, Scr
 from ded_ray.recipe.evaluate import Benchmark, Evaluate
 from ded_ray.recipe.generate import Adaptive, Chat, Generator, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
+from ded_ray.recipe.prices import Prices, Speed
 from ded_ray.recipe.problems import BenchmarkProblems, FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
@@ -44,6 +45,7 @@ __all__ = [
     "Lora",
     "Generator",
     "OpenAIEngine",
+    "Prices",
     "Problems",
     "Quality",
     "Questions",
@@ -54,6 +56,7 @@ __all__ = [
     "Sampling",
     "ScriptedEngine",
     "Serve",
+    "Speed",
     "Student",
     "Teacher",
     "Teachers",

@@ -35,6 +35,12 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
+    inputs = read_sources(recipe)
+    return replace(inputs, prompt_preview=check_models(inputs, recipe))
+
+
+def read_sources(recipe: Recipe) -> Inputs:
+    """Problems and benchmarks alone: no model is looked at. Raises BadInput."""
     problems = _mark_unverifiable(read_all(recipe.problems), recipe)
     benchmarks = {benchmark.name: _kept(read_problems(benchmark.problems)) for benchmark in recipe.evaluate.benchmarks}
     for name in (name for name, questions in benchmarks.items() if not questions):
@@ -42,12 +48,20 @@ def read_inputs(recipe: Recipe) -> Inputs:
     held_out = [problem for questions in benchmarks.values() for problem in questions]
     names = sorted({problem.verifier for problem in [*problems, *held_out]})
     verifiers = {name: check_function(name, "problems.verifier") for name in names}
-    prompt_preview = {}
+    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
+    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
+    return Inputs(problems, benchmarks, verifiers, {}, warnings)
+
+
+def check_models(inputs: Inputs, recipe: Recipe) -> dict[str, str]:
+    """What each model will be shown of the first problem. Raises BadInput for the first that cannot do what the recipe
+    wants of it."""
+    prompt_preview, held_out = {}, [problem for questions in inputs.benchmarks.values() for problem in questions]
     for knob, generator in models_of(recipe).items():
         if knob == "student" and not recipe.student.measure_pass_rate:
             check_model(generator, knob)  # it is trained all the same
             continue
-        if preview := check_answers(_kept(problems), generator, knob):
+        if preview := check_answers(_kept(inputs.problems), generator, knob):
             prompt_preview[knob] = preview
     check_student(recipe.student, recipe.train)
     check_budget(recipe)
@@ -57,9 +71,7 @@ def read_inputs(recipe: Recipe) -> Inputs:
         check_comparable(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
-    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
-    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
-    return Inputs(problems, benchmarks, verifiers, prompt_preview, warnings)
+    return prompt_preview
 
 
 def _mark_unverifiable(problems: list[Problem], recipe: Recipe) -> list[Problem]:
