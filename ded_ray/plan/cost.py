@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ded_ray.plan.fit import GIB, cache_of_embedded, cache_of_engine
 from ded_ray.plan.interval import NOTHING, Interval
 from ded_ray.plan.shape import Shape
 from ded_ray.plan.speed import answering_speed, training_speed
@@ -94,9 +95,10 @@ class Coster:
             length = LENGTH * work.max_tokens if work.served else self.tokens_of(model.knob, work.max_tokens)
             rollouts = work.prompts * work.rollouts
             form, needs, held = self._form(model, work)
-            seconds = self._seconds(model, form, needs, rollouts * length, length)
-            cost = self._priced(Cost(work.step, rollouts, rollouts * length, held, seconds))
-            total += replace(cost, usd=_sum(cost.usd, self._endpoint_usd(model, work, rollouts * length)))
+            made = rollouts * length
+            seconds = self._seconds(model, form, needs, tokens=made, length=length, rollouts=rollouts.mid)
+            cost = self._priced(Cost(work.step, rollouts, made, held, seconds))
+            total += replace(cost, usd=_sum(cost.usd, self._endpoint_usd(model, work, made)))
         return total
 
     def _form(self, model: Model, work: Answering) -> tuple[EngineConfig, Needs, float]:
@@ -108,7 +110,7 @@ class Coster:
         return recipe.serve.engine or engine, serve_needs(recipe.serve, engine), gpus_held(evaluation_needs(recipe))
 
     def _seconds(
-        self, model: Model, form: EngineConfig, needs: Needs, tokens: Interval, length: Interval
+        self, model: Model, form: EngineConfig, needs: Needs, *, tokens: Interval, length: Interval, rollouts: float
     ) -> Interval | None:
         if isinstance(form, ReplayEngine | ScriptedEngine):
             return NOTHING
@@ -118,11 +120,14 @@ class Coster:
         shape = self.shapes.get(name)
         if shape is None or not needs.most_gpus or not isinstance(form, TransformersEngine | VllmEngine):
             return None
+        mean, memory = self.known.prompt_tokens + length.mid / 2, self.prices.gpu_memory_gib * GIB
         if isinstance(form, VllmEngine):
-            at_once = float(form.max_num_seqs)
+            most, (_, of_a_token, room) = form.max_num_seqs, cache_of_engine(shape, form, memory)
         else:
-            at_once = float(form.batch_size * model.generator.sampling.rounds[0])
-        mean = self.known.prompt_tokens + length.mid / 2
+            most = form.batch_size * model.generator.sampling.rounds[0]
+            _, of_a_token, room = cache_of_embedded(shape, form.kv_cache_gib, memory)
+        # One at least: what does not fit at all is told elsewhere.
+        at_once = max(1.0, min(most, room / (of_a_token * mean), rollouts / needs.most))
         return tokens.at_rate(answering_speed(shape, form, self.prices, at_once=at_once, tokens=mean) * workers)
 
     def _endpoint_usd(self, model: Model, work: Answering, tokens: Interval) -> Interval | None:

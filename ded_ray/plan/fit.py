@@ -63,21 +63,34 @@ def fit_of_engine(knob: str, shape: Shape, engine: VllmEngine, gpu_memory: float
     return fit
 
 
-def _vllm(knob: str, shape: Shape, engine: VllmEngine, gpu_memory: float) -> Fit:
+def cache_of_engine(shape: Shape, engine: VllmEngine, gpu_memory: float) -> tuple[float, float, float]:
+    """Bytes on one GPU of vLLM: (of the weights, of one token's keys and values, that are left for these)."""
     tensor, pipeline = engine.tensor_parallel, engine.pipeline_parallel
     per_weight = {"float32": 4.0}.get(engine.dtype, shape.weight_bytes if shape.weight_bytes < 4 else 2.0)
     if engine.quantization:
         per_weight = QUANTIZED_BYTES.get(engine.quantization, 1.0)
-    context = engine.max_model_len or shape.context or 0
+    weights = shape.parameters * per_weight / (tensor * pipeline)
     of_a_token = shape.kv_elements * 2 / pipeline * max(1 / tensor, 1 / shape.kv_heads)
-    weights, one = shape.parameters * per_weight / (tensor * pipeline), of_a_token * context
-    limit = engine.gpu_memory_utilization * gpu_memory
-    room = limit - weights - WORKSPACE
+    room = engine.gpu_memory_utilization * gpu_memory - weights - WORKSPACE
     if engine.kv_cache_gib is not None:
         room = min(room, engine.kv_cache_gib * GIB)
-    at_once = min(engine.max_num_seqs, int(room / one)) if one and room > 0 else 0
+    return weights, of_a_token, max(0.0, room)
+
+
+def cache_of_embedded(shape: Shape, kv_cache_gib: float | None, gpu_memory: float) -> tuple[float, float, float]:
+    """The same of the embedded engine."""
+    weights = shape.parameters * 2.0
+    room = kv_cache_gib * GIB if kv_cache_gib is not None else (gpu_memory - WORKSPACE - weights) / 2
+    return weights, shape.kv_elements * 2.0, max(0.0, room)
+
+
+def _vllm(knob: str, shape: Shape, engine: VllmEngine, gpu_memory: float) -> Fit:
+    weights, of_a_token, room = cache_of_engine(shape, engine, gpu_memory)
+    context, shards = engine.max_model_len or shape.context or 0, engine.tensor_parallel * engine.pipeline_parallel
+    one, limit = of_a_token * context, engine.gpu_memory_utilization * gpu_memory
+    at_once = min(engine.max_num_seqs, int(room / one)) if one else 0
     note = f"a token's keys and values take {of_a_token / 2**20:.3f} MiB; room for {at_once} completions of {context} tokens"
-    what = f"{knob}, each of {tensor * pipeline} GPUs of an engine"
+    what = f"{knob}, each of {shards} GPUs of an engine" if shards > 1 else f"{knob}, the GPU of an engine"
     return Fit(what, {"weights": weights, "KV cache of one completion": one, "workspace": WORKSPACE}, limit, note)
 
 
@@ -98,12 +111,11 @@ def _smaller_engines(shape: Shape, engine: VllmEngine, needed: int) -> Iterator[
 
 def fit_of_embedded(knob: str, shape: Shape, kv_cache_gib: float | None, gpu_memory: float, *, needed: int) -> Fit:
     """Of the embedded engine, which computes in bf16 on one GPU, and by itself takes half of what is left for its cache."""
-    weights, one = shape.parameters * 2.0, shape.kv_elements * 2.0 * needed
-    room = kv_cache_gib * GIB if kv_cache_gib is not None else (gpu_memory - WORKSPACE - weights) / 2
-    at_once = int(room / one) if one and room > 0 else 0
-    note = f"room for {at_once} completions of {needed} tokens"
+    weights, of_a_token, room = cache_of_embedded(shape, kv_cache_gib, gpu_memory)
+    one = of_a_token * needed
+    note = f"room for {int(room / one) if one else 0} completions of {needed} tokens"
     parts = {"weights": weights, "KV cache of one completion": one, "workspace": WORKSPACE}
-    fit = Fit(f"{knob}, a GPU of the embedded engine", parts, gpu_memory, note)
+    fit = Fit(f"{knob}, the GPU of an embedded engine", parts, gpu_memory, note)
     if fit.fits:
         return fit
     alone = _vllm(knob, shape, VllmEngine(), gpu_memory)
@@ -129,6 +141,8 @@ def fit_of_training(shape: Shape, train: Train, gpu_memory: float) -> Fit:
 def _training(shape: Shape, train: Train, gpu_memory: float) -> Fit:
     limit = (1 - SPARE) * gpu_memory if train.use_gpu else None
     what = f"train, each of {train.workers} {'GPUs' if train.use_gpu else 'workers'}"
+    if train.workers == 1:
+        what = f"train, the {'GPU' if train.use_gpu else 'worker'}"
     return Fit(what, dict(vars(memory_of(shape.config, train))), limit, f"rows of {train.tokens_per_row} tokens")
 
 

@@ -3,8 +3,8 @@
 With P parameters in all, B completions at once on an engine of g GPUs, each with C tokens before it (on average half of its
 answer, and its prompt), and K bytes of keys and values a token:
 
-    answering   B / step; a step reads all weights and all keys and values once (P x bytes + B C K), and computes 2 P B
-                operations, whichever takes longer, at REACHED of what g GPUs can
+    answering   B / step, B being what the memory holds; a step reads all weights and all keys and values once (P x bytes
+                + B C K), and computes 2 P B operations, whichever takes longer, at REACHED of what g GPUs can
     training    a token takes 6 P operations, and 6 x layers x attention width x length for causal attention; a third more
                 with activation checkpointing; at UTILISED of what a GPU can
 

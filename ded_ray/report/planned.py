@@ -31,8 +31,9 @@ def show_spending(name: str, plan: Plan) -> None:
 
 
 def _cells(cost: Cost, name: str) -> list[str]:
-    return [name, str(cost.rollouts), str(cost.tokens), f"{cost.gpus:g}", _said(cost.seconds, 1 / 3600),
-            _said(cost.gpu_hours, 1), _said(cost.usd, 1)]  # fmt: skip
+    rollouts = str(cost.rollouts) if cost.rollouts.high else "-"
+    spent = [_said(cost.seconds, 1 / 3600), _said(cost.gpu_hours, 1), _said(cost.usd, 1)]
+    return [name, rollouts, str(cost.tokens), f"{cost.gpus:g}", *spent]
 
 
 def _said(interval: Interval | None, scale: float, unit: str = "") -> str:

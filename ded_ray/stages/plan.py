@@ -145,7 +145,7 @@ def _fits(recipe: Recipe, shapes: Shapes, prices: Prices, longest: int) -> Itera
         shape, form = shapes.get(generator.model), recipe.serve.engine or generator.engine
         if shape is not None and knob != "verify.judge" and isinstance(form, TransformersEngine):
             fit = fit_of_embedded("serve.engine", shape, recipe.serve.kv_cache_gib, memory, needed=needed)
-            yield Fit(f"serve ({knob}), a GPU of the embedded engine", fit.parts, fit.limit, fit.note, fit.remedy)
+            yield Fit(f"serve ({knob}), the GPU of an embedded engine", fit.parts, fit.limit, fit.note, fit.remedy)
 
 
 def _impossible(recipe: Recipe, inputs: Inputs, fits: Sequence[Fit]) -> Iterator[str]:
@@ -156,7 +156,7 @@ def _impossible(recipe: Recipe, inputs: Inputs, fits: Sequence[Fit]) -> Iterator
     for fit in fits:
         if not fit.fits:
             remedy = f"smallest change: {fit.remedy}" if fit.remedy else "no knob helps; take larger GPUs or a smaller model"
-            yield f"{fit}: does not fit; {remedy}"
+            yield f"{fit.what}: needs {fit.total / GIB:.1f} GiB of {(fit.limit or 0) / GIB:.1f}; {remedy}"
 
 
 def _bases(recipe: Recipe, known: Known, shapes: Shapes, prices: Prices) -> Iterator[str]:
