@@ -27,7 +27,7 @@ from ded_ray.run import LookedAt, NotDone, Run, Stage
 from ded_ray.stages.answers import answers
 from ded_ray.stages.endpoint import endpoint_recipe, evaluate_endpoint, named_benchmarks
 from ded_ray.stages.evaluate import evaluate
-from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs, read_sources
+from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs, read_sources, why_refused
 from ded_ray.stages.mix import mix_subjects
 from ded_ray.stages.plan import plan_run, write_plan
 from ded_ray.stages.problems import choose_problems, kept_problems, write_problems
@@ -41,7 +41,7 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     """Make, or finish, the run in this folder. Raises BadInput before anything is written."""
     inputs = read_inputs(recipe)
     run = Run.create(folder, recipe)
-    write_plan(run, plan_run(recipe, inputs, folder=folder))
+    write_plan(run, inputs)
     checkpoint, evaluations = make(run, inputs)
     report(run, evaluations, checkpoint)
     check_domains(run)
@@ -74,7 +74,8 @@ def plan_spending(recipe: Recipe, folder: Path | None = None, *, prices: Prices,
     if looked_at is not None:
         with suppress(NotDone):
             make(looked_at, inputs)
-    return plan_run(recipe, inputs, prices=prices, folder=folder, fitting=looked_at.fitting if looked_at else ())
+    fitting = looked_at.fitting if looked_at else ()
+    return plan_run(recipe, inputs, prices=prices, folder=folder, fitting=fitting, refusal=why_refused(inputs, recipe))
 
 
 def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:

@@ -74,6 +74,15 @@ def check_models(inputs: Inputs, recipe: Recipe) -> dict[str, str]:
     return prompt_preview
 
 
+def why_refused(inputs: Inputs, recipe: Recipe) -> str | None:
+    """The line with which a run of this recipe would end before it begins; None where it would begin."""
+    try:
+        check_models(inputs, recipe)
+    except BadInput as error:
+        return str(error)
+    return None
+
+
 def _mark_unverifiable(problems: list[Problem], recipe: Recipe) -> list[Problem]:
     """The problems, dropped where no answer could be checked: nobody is paid for those. Raises BadInput when that is all.
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ded_ray.curate.questions import choose_questions
-from ded_ray.errors import BadInput
 from ded_ray.files.parts import write_atomically
 from ded_ray.plan.cost import Coster
 from ded_ray.plan.disk import disk_of
@@ -17,7 +16,7 @@ from ded_ray.recipe import Generator, Prices, Recipe, TransformersEngine, VllmEn
 from ded_ray.records import Problem, stable_hash
 from ded_ray.run import Run, Stage
 from ded_ray.stages.counts import count_problems, count_rollouts, rollouts_of_folder
-from ded_ray.stages.inputs import Inputs, can_be_served, check_models
+from ded_ray.stages.inputs import Inputs, can_be_served
 from ded_ray.stages.stored import Stored, stored_rollouts
 
 PLAN_FILE = "plan.json"
@@ -36,9 +35,10 @@ def plan_run(
     prices: Prices | None = None,
     folder: Path | None = None,
     fitting: Sequence[Stage] = (),
+    refusal: str | None = None,
 ) -> Plan:
     """The plan of a recipe whose sources were read. `folder` is a run's, with rollouts of an earlier one; `fitting` are its
-    stages that need not be made again."""
+    stages that need not be made again; `refusal` is why it would not begin at all."""
     prices = prices or Prices()
     if prices.usd_per_gpu_hour is None:
         prices = prices.model_copy(update={"usd_per_gpu_hour": recipe.budget.usd_per_gpu_hour})
@@ -70,17 +70,20 @@ def plan_run(
         costs=costs,
         fits=fits,
         disk=disk_of(costs, recipe, shapes[recipe.student.model]),
-        impossible=list(_impossible(recipe, inputs, fits)),
+        impossible=[*([refusal] if refusal else []), *_impossible(fits)],
         bases=list(_bases(recipe, known, shapes, prices)),
         resumed=_resumed(stored, fitting),
     )
 
 
-def write_plan(run: Run, plan: Plan) -> None:
-    """plan.json in the run's folder: what its recipe was thought to take before it was begun, to compare with later."""
-    path, recipe = run.folder / PLAN_FILE, stable_hash(run.recipe.model_dump_json())
-    if not path.exists() or json.loads(path.read_text())["recipe"] != recipe:
-        write_atomically(path, json.dumps({"recipe": recipe, "steps": plan.to_json()}, indent=1) + "\n")
+def write_plan(run: Run, inputs: Inputs) -> None:
+    """plan.json in the run's folder: what its recipe was thought to take when it was first run there, to compare with
+    later."""
+    path, recipe = run.folder / PLAN_FILE, stable_hash(run.recipe.model_dump_json(exclude={"budget"}))
+    if path.exists() and json.loads(path.read_text())["recipe"] == recipe:
+        return
+    plan = plan_run(run.recipe, inputs, folder=run.folder)
+    write_atomically(path, json.dumps({"recipe": recipe, "steps": plan.to_json()}, indent=1) + "\n")
 
 
 def _models(recipe: Recipe) -> Iterator[tuple[str, Generator]]:
@@ -148,11 +151,7 @@ def _fits(recipe: Recipe, shapes: Shapes, prices: Prices, longest: int) -> Itera
             yield Fit(f"serve ({knob}), the GPU of an embedded engine", fit.parts, fit.limit, fit.note, fit.remedy)
 
 
-def _impossible(recipe: Recipe, inputs: Inputs, fits: Sequence[Fit]) -> Iterator[str]:
-    try:
-        check_models(inputs, recipe)
-    except BadInput as error:
-        yield str(error)
+def _impossible(fits: Sequence[Fit]) -> Iterator[str]:
     for fit in fits:
         if not fit.fits:
             remedy = f"smallest change: {fit.remedy}" if fit.remedy else "no knob helps; take larger GPUs or a smaller model"

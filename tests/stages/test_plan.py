@@ -103,6 +103,7 @@ def test_a_finished_run_is_skipped_and_measured_and_compared(copied_quickstart):
     assert found["student answers", "rollouts"] == ("160", "160")
     assert {("train", "seconds"), ("evaluate", "rollouts"), ("teacher answers", "tokens")} <= found.keys()
     assert "planned beside actual" in run_cli("show", copied_quickstart).stdout
+    assert "<h2>Planned beside actual</h2>" in (copied_quickstart / "report.html").read_text()
 
 
 def test_a_sample_is_asked_once_and_used_by_the_run(tmp_path, ray_cluster):
