@@ -16,13 +16,30 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-OutFolder = Annotated[Path, typer.Option("--out", help="The run's folder. Made if new; finished if interrupted.")]
+
+def place(text: str) -> Path:
+    """A path, or the URL of a store. Imported when needed: --help is to be quick."""
+    from ded_ray.files.folders import folder_at
+
+    with plain_errors():
+        return folder_at(text)
+
+
+OutFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out", parser=place, help="The run's folder, or a URL: s3://..., gs://... Made if new; finished if interrupted."
+    ),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
+MaybeFolder = Annotated[Path | None, typer.Option("--out", parser=place, help="The folder, or URL, of a run.")]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (the --out of quickstart or run).")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", parser=place, help="The folder of a run (the --out of quickstart or run).")
+]
 
 
 @app.command()
@@ -69,9 +86,7 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
 @app.command()
 def plan(
     recipe: RecipeFile,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The run's folder: what it has done already is measured.")
-    ] = None,
+    out: MaybeFolder = None,
     prices: Annotated[Path | None, typer.Option(help="What GPUs cost and do: YAML, see ded_ray/recipe/prices.py.")] = None,
     gpu_memory: Annotated[float | None, typer.Option(metavar="GIB", help="Of one GPU. Default: of an 80 GB one.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Ask each model N prompts first; the run uses the answers.")] = 0,
@@ -200,22 +215,24 @@ def serve(
 @app.command()
 def evaluate(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="The folder of a run; or --url and --model.")
+        Path | None, typer.Argument(metavar="[RUN]", parser=place, help="The folder of a run; or --url and --model.")
     ] = None,
     benchmarks: Annotated[
         str, typer.Option(metavar="NAME[=FILE],...", help="Known benchmarks, in the recipe's place: gsm8k,aime24=my.jsonl.")
     ] = "",
     url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint to measure, such as http://HOST:8000/v1.")] = "",
     model: Annotated[str, typer.Option(help="The model's name at that endpoint.")] = "",
-    out: Annotated[Path | None, typer.Option("--out", help="With --url: the folder for answers, scores and report.")] = None,
+    out: MaybeFolder = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per problem. Default: as the papers have it.")] = None,
-    compare: Annotated[Path | None, typer.Option(help="Another run's folder or rows: show where scores differ.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(parser=place, help="Another run's folder or rows: show where scores differ.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Measure a run's models again, or any endpoint, and say what decided the scores.
 
     Of a run nothing is trained again; --set evaluate.... changes how it is measured. Samples that are there already are
-    not asked for again. The token of an endpoint is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
+    not asked for again. An endpoint's answers go to --out; its token is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
     """
     with plain_errors():
         from ded_ray.pipeline import evaluate_again, measure_endpoint

@@ -40,11 +40,11 @@ from ded_ray.stages.train import train_student
 def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     """Make, or finish, the run in this folder. Raises BadInput before anything is written."""
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    write_plan(run, inputs)
-    checkpoint, evaluations = make(run, inputs)
-    report(run, evaluations, checkpoint)
-    check_domains(run)
+    with Run.held(folder, recipe) as run:
+        write_plan(run, inputs)
+        checkpoint, evaluations = make(run, inputs)
+        report(run, evaluations, checkpoint)
+        check_domains(run)
     return run
 
 
@@ -117,8 +117,8 @@ def choose_teacher(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """The smoke test alone, in a run's folder: what teachers.json holds. `run_pipeline` goes on from there."""
     check_comparable(recipe)
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    return smoke_test(run, inputs, choose_problems(run, inputs))
+    with Run.held(folder, recipe) as run:
+        return smoke_test(run, inputs, choose_problems(run, inputs))
 
 
 def evaluate_again(
@@ -137,11 +137,11 @@ def evaluate_again(
     if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
         raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")
     inputs = read_inputs(recipe)
-    run = Run.create(folder, recipe)
-    for old in folder.glob("evaluate_*"):
-        run.reopen(old.name)
-    report(run, evaluate(run, inputs, checkpoint, chosen_teachers(run)), checkpoint)
-    check_domains(run)
+    with Run.held(folder, recipe) as run:
+        for old in folder.glob("evaluate_*"):
+            run.reopen(old.name)
+        report(run, evaluate(run, inputs, checkpoint, chosen_teachers(run)), checkpoint)
+        check_domains(run)
     return run
 
 

@@ -6,19 +6,22 @@ what depends on it, and nothing else.
 """
 
 import json
-import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from ded_ray.errors import BadInput
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.files.folders import make, remove
+from ded_ray.files.lease import LEASE_FILE, lease
 from ded_ray.files.parts import write_atomically
+from ded_ray.files.store_errors import storage_errors
 from ded_ray.recipe import Recipe
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import stable_hash
@@ -53,8 +56,8 @@ class Stage:
     def begin(self, *, keep: bool = False) -> Path:
         """Make room for a new making. `keep` leaves what an earlier one finished (paid rollouts, checkpoints)."""
         if not keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+            remove(self.folder)
+        make(self.folder)
         (self.folder / MANIFEST).unlink(missing_ok=True)
         self._started = time.monotonic()
         return self.folder
@@ -87,21 +90,30 @@ class Run:
     @classmethod
     def create(cls, folder: Path, recipe: Recipe) -> "Run":
         """Open the folder for this recipe, making it if needed; refuse a folder that holds something else."""
-        if folder.exists() and not folder.is_dir():
-            raise BadInput(f"{folder}: --out must name a folder, this is a file")
-        foreign = folder.is_dir() and any(not path.name.startswith(".recipe") for path in folder.iterdir())
-        if foreign and not (folder / "recipe.yaml").exists():
-            raise BadInput(f"{folder}: --out is a folder that is not empty and not a run; name another one")
-        folder.mkdir(parents=True, exist_ok=True)
-        run = cls(folder, recipe)
+        _refuse_what_is_no_run(folder)
+        run = cls(make(folder), recipe)
         write_atomically(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
         return run
+
+    @classmethod
+    @contextmanager
+    def held(cls, folder: Path, recipe: Recipe) -> Iterator["Run"]:
+        """The same for the one driver that works on it while the block runs. Raises Stopped when another one does, or when
+        the storage gives out; BadInput when it cannot be reached at all."""
+        with ExitStack() as holding:
+            with storage_errors(folder, BadInput):
+                _refuse_what_is_no_run(folder)
+                holding.enter_context(lease(make(folder)))
+                run = cls.create(folder, recipe)
+            with storage_errors(folder, Stopped):
+                yield run
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
         """An existing run, with the recipe that made it."""
         try:
-            return cls(folder, load_recipe(folder / "recipe.yaml"))
+            with storage_errors(folder, BadInput):
+                return cls(folder, load_recipe(folder / "recipe.yaml"))
         except BadInput as error:
             raise BadInput(f"{folder}: not a run of this version ({error}); name the --out of an earlier run") from error
 
@@ -131,7 +143,7 @@ class Run:
         """Take a stage that this recipe does not have out of the books."""
         if any(line["stage"] == stage for line in self.ledger()):
             self._write_ledger([line for line in self.ledger() if line["stage"] != stage])
-        shutil.rmtree(self.folder / stage, ignore_errors=True)
+        remove(self.folder / stage)
 
     def write_ledger_line(self, line: dict[str, Any]) -> None:
         self._write_ledger([old for old in self.ledger() if old["stage"] != line["stage"]] + [line])
@@ -170,3 +182,11 @@ class LookedAt(Run):
 
     def forget(self, stage: str) -> None:
         """Nothing is written, and so nothing is deleted."""
+
+
+def _refuse_what_is_no_run(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: --out must name a folder, this is a file")
+    foreign = folder.is_dir() and any(not path.name.startswith((".recipe", LEASE_FILE)) for path in folder.iterdir())
+    if foreign and not (folder / "recipe.yaml").exists():
+        raise BadInput(f"{folder}: --out is a folder that is not empty and not a run; name another one")

@@ -12,7 +12,9 @@ from typing import Any
 
 from ded_ray.errors import BadInput
 from ded_ray.files.arrow_rows import read_arrow
+from ded_ray.files.folders import folder_at, on_this_machine
 from ded_ray.files.json_rows import read_json
+from ded_ray.files.store_errors import storage_errors
 from ded_ray.models.load import HUB_DATA
 
 JSON, ARROW = (".jsonl", ".ndjson", ".json"), (".parquet", ".arrow")
@@ -41,6 +43,8 @@ def read_rows(path: str | Path, columns: Collection[str] | None = None) -> Itera
 def data_files(path: str | Path) -> list[Path]:
     """The files that a user's path stands for, in order. Raises BadInput when there are none that can be read."""
     text, path = str(path), Path(path)
+    if "://" in text:
+        path = _from_store(text)
     if path.is_file():
         if not _kind(path):
             raise BadInput(f"{path}: neither {SUFFIXES}; convert it to one of them")
@@ -54,6 +58,15 @@ def data_files(path: str | Path) -> list[Path]:
     if HUB_DATA.fullmatch(text):
         return _from_hub(text)
     raise BadInput(f"{path}: no such file")
+
+
+def _from_store(url: str) -> Path:
+    """A file or a folder of s3:// and the like, as a copy on this machine."""
+    with storage_errors(store := folder_at(url), BadInput):
+        try:
+            return on_this_machine(store)
+        except FileNotFoundError as error:
+            raise BadInput(f"{url}: no such file") from error
 
 
 def is_arrow(path: Path) -> bool:

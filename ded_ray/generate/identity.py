@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from ded_ray.files.folders import dataset
 from ded_ray.files.user import data_files
 from ded_ray.recipe import Generator, ReplayEngine, VllmEngine
 from ded_ray.records import Problem, stable_hash
@@ -91,7 +92,7 @@ def as_numbers(group_ids: list[str]) -> np.ndarray:
 
 def ids_of(problems: Path, identity: str) -> np.ndarray:
     """The ids (uint64) of the groups of a folder of problems, in its order; dropped problems are left out."""
-    batches = pads.dataset(problems, format="parquet").to_batches(columns=["problem_id", "prompt"], filter=KEPT)
+    batches = dataset(problems).to_batches(columns=["problem_id", "prompt"], filter=KEPT)
     return np.concatenate([np.empty(0, np.uint64), *[ids_of_rows(batch, identity) for batch in batches]])
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as pads
 import ray
 from ray.data import ActorPoolStrategy, Dataset
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ded_ray.errors import Stopped
+from ded_ray.files.folders import dataset
 from ded_ray.generate.identity import KEPT, GenerateJob, as_numbers, ids_of, ids_of_rows
 from ded_ray.generate.load_engine import key_of
 from ded_ray.generate.monitor import read_quarantine
@@ -31,7 +31,7 @@ from ded_ray.generate.store import CLOCKS_APART_SECONDS, compact
 from ded_ray.generate.worker import GenerateWorker, StopRule
 from ded_ray.recipe import EngineConfig, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.records import Group, Problem, schema_of, to_table
-from ded_ray.runtime.map_groups import map_groups
+from ded_ray.runtime.map_groups import map_groups, read_parquet
 from ded_ray.runtime.needs import SELECT, engine_needs
 
 BATCHES_WAITING = 2
@@ -95,13 +95,13 @@ def stopped_by(monitor: Any) -> Iterator[None]:
 def _read_stored(job: GenerateJob, problems: Path, files: list[Path]) -> Dataset:
     """Read saved groups and refresh their problem columns from the current problems (kept in the object store: no join)."""
     current = ray.remote(num_cpus=SELECT.num_cpus)(_indexed).remote(problems, job.identity)
-    stored = ray.data.read_parquet([str(path) for path in files])
+    stored = read_parquet(files)
     return map_groups(stored, refresh_problem_columns, ([current],), **SELECT.resources)
 
 
 def _indexed(problems: Path, identity: str) -> tuple[np.ndarray, pa.Table]:
     """(sorted group ids, the problems in their order)"""
-    table = pads.dataset(problems, schema=schema_of(Problem), format="parquet").to_table(filter=KEPT)
+    table = dataset(problems, schema_of(Problem)).to_table(filter=KEPT)
     ids = ids_of_rows(table, identity)
     order = np.argsort(ids)
     return ids[order], table.take(order)
@@ -126,7 +126,7 @@ def _generate_missing(job: GenerateJob, problems: Path, missing: np.ndarray) -> 
     Ray Data hands on what a task made when the task is over: with small blocks a group waits for few others.
     """
     return (
-        ray.data.read_parquet(str(problems), schema=schema_of(Problem))
+        read_parquet(problems, schema=schema_of(Problem))
         .map_batches(
             keep_groups, fn_args=([ray.put(np.sort(missing))], job.identity), batch_format="pyarrow", **SELECT.resources
         )

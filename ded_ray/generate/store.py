@@ -4,21 +4,18 @@ An actor appends each group to a journal of its own, a line of JSON, and makes a
 costs no more than the line that was being written.
 """
 
-import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
-from ded_ray.files.lines import append_lines, read_lines
+from ded_ray.files.folders import dataset, make
+from ded_ray.files.lines import Journal, delete_lines, modified, read_lines
 from ded_ray.files.parts import read_records, write_part
 from ded_ray.generate.identity import as_numbers
 from ded_ray.records import Group, to_table
@@ -33,13 +30,12 @@ class GroupWriter:
     """Saves one actor's groups in `folder`. Safe to call from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._lock = folder, threading.Lock()
+        self._folder, self._lock = make(folder), threading.Lock()
         self._waiting: list[Group] = []
-        self._journal: IO[str] | None = None
+        self._journal: Journal | None = None
 
     def save(self, groups: list[Group]) -> None:
-        """When this returns the groups outlive the process, and on a shared file system the machine."""
+        """When this returns the groups outlive the process, and on a shared file system or in a store the machine."""
         with self._lock:
             if not groups:
                 return
@@ -48,14 +44,11 @@ class GroupWriter:
                 write_part(self._folder, to_table(self._waiting, Group))
                 self._waiting = []
                 if self._journal is not None:
-                    self._journal.close()
-                    Path(self._journal.name).unlink(missing_ok=True)
+                    self._journal.delete()
                     self._journal = None
                 return
-            if self._journal is None:
-                self._journal = (self._folder / f".journal-{uuid.uuid4().hex}.jsonl").open("w")
-            append_lines(self._journal, (group.to_row() for group in groups))
-            os.fsync(self._journal.fileno())
+            self._journal = self._journal or Journal(self._folder)
+            self._journal.append(group.to_row() for group in groups)
 
 
 def read_journal(path: Path) -> list[Group]:
@@ -96,8 +89,8 @@ def compact(folder: Path, quiet_seconds: float = 0) -> StoredGroups:
     for path in sorted([*folder.glob(".part-*"), *folder.glob(".journal-*")]):
         if path.name.startswith(".journal-") and (groups := read_journal(path)):
             write_part(folder, to_table(groups, Group))
-        if time.time() - _modified(path) >= quiet_seconds:
-            path.unlink(missing_ok=True)
+        if time.time() - modified(path) >= quiet_seconds:
+            delete_lines(path)
     while True:
         stored = _index(folder)
         doubled = stored.ids[1:][stored.ids[1:] == stored.ids[:-1]]
@@ -116,7 +109,7 @@ def _index(folder: Path) -> StoredGroups:
 
 
 def _ids_of(path: Path) -> np.ndarray:
-    names = pads.dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist()
+    names = dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist()
     return as_numbers(names)
 
 
@@ -129,7 +122,7 @@ def _remove_duplicates(paths: list[Path], doubled: set[int]) -> None:
             keep.append(number not in seen_ids)
             seen_ids |= {number} & doubled
         if not all(keep):
-            rest = pq.read_table(path).filter(pa.array(keep, pa.bool_()))
+            rest = dataset(path).to_table().filter(pa.array(keep, pa.bool_()))
             path.unlink()
             if rest.num_rows:
                 write_part(path.parent, rest)
@@ -141,7 +134,7 @@ def find_recent(folder: Path, names: set[str], since: float) -> dict[str, Group]
     For the few groups that are asked for a second time, because an engine or a machine was lost.
     """
     found: dict[str, Group] = {}
-    written = [(path, _modified(path)) for path in [*folder.glob(".journal-*"), *folder.glob("part-*.parquet")]]
+    written = [(path, modified(path)) for path in [*folder.glob(".journal-*"), *folder.glob("part-*.parquet")]]
     for path, when in sorted(written, key=lambda file: file[1], reverse=True):
         if len(found) == len(names) or when < since - CLOCKS_APART_SECONDS:
             break
@@ -153,13 +146,6 @@ def find_recent(folder: Path, names: set[str], since: float) -> dict[str, Group]
     return found
 
 
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
-
-
 def _named(path: Path, names: set[str]) -> list[Group]:
-    table = pads.dataset(path).to_table(filter=pads.field("group_id").isin(list(names)))
+    table = dataset(path).to_table(filter=pads.field("group_id").isin(list(names)))
     return [Group.from_row(row) for row in table.to_pylist()]

@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 
+from ded_ray.models.download import local_copy
+
 TINY_MODELS_FOLDER = Path(__file__).parent.parent / "tiny" / "weights"
 
 
 def model_path(name: str) -> str:
-    """A recipe's model name as transformers wants it: `tiny/NAME` is a shipped folder, anything else stays as it is."""
+    """A recipe's model name as transformers wants it: `tiny/NAME` is a shipped folder, a URL is copied to this machine once,
+    anything else stays as it is."""
+    if "://" in name:
+        return str(local_copy(name))
     return str(TINY_MODELS_FOLDER / name.removeprefix("tiny/")) if name.startswith("tiny/") else name
 
 

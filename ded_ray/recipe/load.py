@@ -21,7 +21,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     Relative data paths are resolved against the recipe's folder. Raises BadInput with the file, the field and the
     remedy in one line.
     """
-    return recipe_of(_mapping(Path(path), "recipe"), path, overrides)
+    return recipe_of(_mapping(Path(path) if isinstance(path, str) else path, "recipe"), path, overrides)
 
 
 def load_prices(path: Path | None, gpu_memory_gib: float | None = None) -> Prices:
@@ -51,7 +51,7 @@ def recipe_of(raw: dict[str, Any], source: str | Path, overrides: list[str] | No
     """A recipe of knobs as YAML has them, with `a.b=c` overrides; `source` is where they are from. Raises BadInput."""
     for override in overrides or []:
         _apply_override(raw, override)
-    _resolve_paths(raw, Path(source).parent.absolute())
+    _resolve_paths(raw, (Path(source) if isinstance(source, str) else source).parent.absolute())
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -108,6 +108,8 @@ def _resolve_paths(node: Any, folder: Path) -> None:
 
 
 def _is_path(key: str | int, value: str, folder: Path) -> bool:
+    if "://" in value:
+        return False
     if key == "path" and HUB_DATA.fullmatch(value) and not (folder / value).exists():
         return False  # a data set of the hub
     return (

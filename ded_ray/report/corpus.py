@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
+from ded_ray.files.folders import dataset
 from ded_ray.files.parts import read_records
 from ded_ray.records import Group, Rollout, schema_of
 from ded_ray.report.samples import mixed_first
@@ -43,7 +43,7 @@ def corpus_of(run: Run) -> Corpus:
     if not any(folder.glob("*.parquet")):
         return Corpus()
     found, columns = Corpus(), list[dict[str, np.ndarray]]()
-    for batch in pads.dataset(folder, schema=schema_of(Group), format="parquet").to_batches(columns=["rollouts"]):
+    for batch in dataset(folder, schema_of(Group)).to_batches(columns=["rollouts"]):
         found.num_groups += len(batch)
         rollouts = pc.list_flatten(batch["rollouts"])
         kept = pc.is_null(rollouts.field("dropped_because"))

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.dataset as pads
 
 from ded_ray.errors import BadInput
+from ded_ray.files.folders import dataset
 from ded_ray.files.lines import read_lines
 from ded_ray.records import Group, Problem, R, Rollout, schema_of
 from ded_ray.run import Run
@@ -142,8 +143,7 @@ def history_of(run: Run, name: str) -> RolloutHistory:
 def find(folder: Path, record: type[R], column: str, value: str) -> Iterator[R]:
     """The groups, or problems, of a stage with this value in a column; none where the stage has not been made."""
     if any(folder.glob("*.parquet")):
-        dataset = pads.dataset(folder, schema=schema_of(record), format="parquet")
-        for row in dataset.to_table(filter=pads.field(column) == value).to_pylist():
+        for row in dataset(folder, schema_of(record)).to_table(filter=pads.field(column) == value).to_pylist():
             yield record.from_row(row)
 
 

@@ -1,4 +1,4 @@
-"""One stage of a Ray Data plan over groups: rows become objects here, and nowhere else.
+"""Ray Data plans over groups: how they begin and end, and one stage of them, where rows become objects.
 
     map_groups(groups, VerifyWorker, (config,), batch_size=16, compute=actor_pool(config.workers), num_cpus=0.5)
 
@@ -10,14 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import ray.data
 from ray.data import ActorPoolStrategy, Dataset
 
+from ded_ray.files.folders import arrow_filesystem, plain_name
 from ded_ray.files.parts import write_part
 from ded_ray.recipe.config import least_and_most
 from ded_ray.records import Group, Record, to_table
 
 BATCHES_IN_FLIGHT = 2
 """Per actor. Ray Data holds back what comes before when more would wait."""
+
+
+def read_parquet(paths: Path | list[Path], **options: Any) -> Dataset:
+    """A folder of Parquet files, or these files, here or in a store. Lazy."""
+    some = paths[0] if isinstance(paths, list) else paths
+    names = [plain_name(path) for path in paths] if isinstance(paths, list) else plain_name(paths)
+    return ray.data.read_parquet(names, filesystem=arrow_filesystem(some), **options)
+
+
+def write_parquet(rows: Dataset, folder: Path) -> None:
+    """Run the plan and write what it makes to a folder, here or in a store."""
+    rows.write_parquet(plain_name(folder), filesystem=arrow_filesystem(folder))
 
 
 def actor_pool(workers: int | tuple[int, int]) -> ActorPoolStrategy:

@@ -60,6 +60,7 @@ def answers(
     if not num_asked:
         raise BadInput(f"{name}: no problem is left to answer{_why_none_is_left(run, questions)}")
     from ded_ray.runtime.connect import start_ray
+    from ded_ray.runtime.map_groups import read_parquet, write_parquet
     from ded_ray.runtime.needs import check_gpus, streaming_needs
 
     start_ray(run.recipe)
@@ -67,9 +68,7 @@ def answers(
     needs = streaming_needs(run.recipe, [model.engine for model in models], reads=record is Group)
     with spending(run, rollouts.name, needs) as why_over:
         if verdicts.done:
-            import ray
-
-            transform(ray.data.read_parquet(str(verdicts.folder))).write_parquet(str(last.begin()))
+            write_parquet(transform(read_parquet(verdicts.folder)), last.begin())
         else:
             for line in inputs.prompt_previews(name):
                 print(line, file=sys.stderr)
@@ -77,7 +76,7 @@ def answers(
                 rollouts.begin(keep=True)
             asked, folder = [(job, questions.folder) for job in jobs], verdicts.begin()
             with verified_answers(run, f"{name} answers", asked, save_to=folder, why_over=why_over) as groups:
-                transform(groups).write_parquet(str(last.begin()))
+                write_parquet(transform(groups), last.begin())
     _seal(jobs, questions, stages=(rollouts, verdicts, last), record=record)
     return last
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
+from ded_ray.files.folders import dataset
 from ded_ray.records import Group, Problem, schema_of, to_table
 from ded_ray.run import Stage
 from ded_ray.verify.judge import agreement
@@ -17,15 +17,13 @@ from ded_ray.verify.judge import agreement
 
 def count_problems(folder: Path) -> Counter[str | None]:
     """Number of problems by their reason to be dropped; None: kept."""
-    dataset = pads.dataset(folder, schema=schema_of(Problem), format="parquet")
-    batches = dataset.to_batches(columns=["dropped_because"])
+    batches = dataset(folder, schema_of(Problem)).to_batches(columns=["dropped_because"])
     return sum((Counter(batch[0].to_pylist()) for batch in batches), Counter())
 
 
 def rollouts_of_folder(folder: Path) -> Iterator[pa.ListArray]:
     """The rollouts of all groups of a folder, as the column of one batch after another."""
-    dataset = pads.dataset(folder, schema=schema_of(Group), format="parquet")
-    for batch in dataset.to_batches(columns=["rollouts"]):
+    for batch in dataset(folder, schema_of(Group)).to_batches(columns=["rollouts"]):
         yield batch["rollouts"]
 
 

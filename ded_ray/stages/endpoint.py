@@ -55,12 +55,12 @@ def endpoint_recipe(url: str, model: str, benchmarks: Sequence[dict[str, Any]], 
 def evaluate_endpoint(recipe: Recipe, folder: Path) -> Run:
     """Ask the endpoint every benchmark, and report; goes on where it was. Raises BadInput before anything is asked."""
     benchmarks = {b.name: read_problems(b.problems) for b in recipe.evaluate.benchmarks}
-    run = Run.create(folder, recipe)
     engine, config = recipe.student.engine, recipe.evaluate
     parts = [config.identity(), recipe.verify.identity(), recipe.seed, recipe.student.model, engine.identity()]
     rows = {name: [problem.to_row() for problem in problems] for name, problems in benchmarks.items()}
-    stage = answered_stage(run, f"evaluate_{recipe.name}", [*parts, rows], [])
-    if not stage.done:
-        evaluate_models([(stage, Measured(recipe.name, recipe.student, recipe.student.model))], benchmarks, recipe)
-    report(run, [stage])
+    with Run.held(folder, recipe) as run:
+        stage = answered_stage(run, f"evaluate_{recipe.name}", [*parts, rows], [])
+        if not stage.done:
+            evaluate_models([(stage, Measured(recipe.name, recipe.student, recipe.student.model))], benchmarks, recipe)
+        report(run, [stage])
     return run

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ded_ray.files.folders import make, write_table
 from ded_ray.generate.identity import GenerateJob
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe, Teacher
 from ded_ray.records import CHECKED, Group, Problem, Rollout, stable_hash, to_table
@@ -49,7 +50,7 @@ def evaluate(run: Run, inputs: Inputs, checkpoint: Stage, teachers: Sequence[Tea
     recipe, stages, pending = run.recipe, list[Stage](), list[Pending]()
     if not inputs.benchmarks:
         return stages
-    student = recipe.student.model_copy(update={"model": str(checkpoint.folder.absolute() / "model")})
+    student = recipe.student.model_copy(update={"model": str(checkpoint.folder / "model")})
     measured: list[tuple[Measured, list[Stage]]] = [
         (Measured("base", recipe.student, recipe.student.model), []),
         (Measured("student", student, checkpoint.token), [checkpoint]),
@@ -109,8 +110,7 @@ def _write_questions(folder: Path, benchmarks: dict[str, list[Problem]], recipe:
         some = {name: problems for name, problems in benchmarks.items() if samples[name] == number}
         named = {name: [_named(problem, name) for problem in problems] for name, problems in some.items()}
         questions = folder / f"_questions_{number}"
-        questions.mkdir(exist_ok=True)
-        write_problem_file(questions, [problem for problems in named.values() for problem in problems])
+        write_problem_file(make(questions), [problem for problems in named.values() for problem in problems])
         asked.append(Asked(number, some, named, questions))
     return asked
 
@@ -147,12 +147,10 @@ def _groups_of(answered: dict[str, Group], job: GenerateJob, asked: Asked) -> di
 
 def _seal(stage: Stage, groups_of: dict[str, list[Group]]) -> None:
     """One file per benchmark, and the count of what they hold."""
-    import pyarrow.parquet as pq
-
     for old in stage.folder.glob("*.parquet"):
         old.unlink()
     for name, groups in groups_of.items():
-        pq.write_table(to_table(groups, Group), stage.folder / f"{name}.parquet")
+        write_table(to_table(groups, Group), stage.folder / f"{name}.parquet")
     everything = [group for groups in groups_of.values() for group in groups]
     _, _, counts = count_rollouts(rollouts_of_groups(everything))
     reasons = Counter[str | None]()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ded_ray.curate.contamination import ContaminationHit
 from ded_ray.curate.questions import choose_questions
+from ded_ray.files.folders import dataset, write_table
 from ded_ray.files.parts import read_records, write_atomically
 from ded_ray.records import Problem, to_table
 from ded_ray.run import Run, Stage
@@ -37,12 +38,13 @@ def write_problems(stage: Stage, problems: list[Problem], hits: Iterable[Contami
     seal_marked(stage, "problems", len(problems), Counter(problem.dropped_because for problem in problems))
 
 
+PROBLEMS_FILE = "problems.parquet"
+
+
 def write_problem_file(folder: Path, problems: list[Problem]) -> None:
     """In the order of their ids, as every folder of problems: batches are then the same in every run."""
-    import pyarrow.parquet as pq
-
     ordered = sorted(problems, key=lambda problem: problem.problem_id)
-    pq.write_table(to_table(ordered, Problem), folder / "problems.parquet")
+    write_table(to_table(ordered, Problem), folder / PROBLEMS_FILE)
 
 
 def kept_problems(stage: Stage) -> list[Problem]:
@@ -59,15 +61,12 @@ def put_in_order(folder: Path) -> None:
     import ray
 
     def rewrite() -> None:
-        import pyarrow.dataset as pads
-        import pyarrow.parquet as pq
-
-        table = pads.dataset(folder, format="parquet").to_table()
-        table = table.sort_by([("student_mean_tokens", "descending"), ("problem_id", "ascending")])
-        written = list(folder.glob("*.parquet"))
-        pq.write_table(table, folder / ".problems.parquet", row_group_size=1 << 16)
+        ordered = folder / PROBLEMS_FILE
+        written = [path for path in folder.glob("*.parquet") if path.name != PROBLEMS_FILE]
+        if not ordered.exists():  # else a lost machine had come so far
+            by_length = [("student_mean_tokens", "descending"), ("problem_id", "ascending")]
+            write_table(dataset(folder).to_table().sort_by(by_length), ordered, row_group_size=1 << 16)
         for path in written:
             path.unlink()
-        (folder / ".problems.parquet").rename(folder / "problems.parquet")
 
     ray.get(ray.remote(rewrite).remote())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ded_ray.errors import BadInput
+from ded_ray.files.folders import folder_at
 from ded_ray.recipe import Generator, Recipe
 from ded_ray.run import Run
 from ded_ray.serve.endpoint import Access, ServedModel
@@ -53,7 +54,7 @@ def app(arguments: dict[str, Any]) -> Any:
     from ded_ray.serve.gateway import Settings
     from ded_ray.serve.ray_serve import application
 
-    run = Run.open(Path(arguments["run"]))
+    run = Run.open(folder_at(arguments["run"]))
     names = arguments.get("models", "student").split(",")
     config = run.recipe.serve
     settings = Settings.of(config, os.environ.get(config.api_key_env, ""))
@@ -70,7 +71,7 @@ def models_by_name(run: Run, names: Sequence[str]) -> list[ServedModel]:
             raise BadInput(f"models: the run has no {name!r}; it has {', '.join(generators)}")
         model = generators[name].model
         if name == "student":
-            model = str(run.finished_stage("checkpoint").folder.absolute() / "model")
+            model = str(run.finished_stage("checkpoint").folder / "model")
         models.append(served_model(name, model, generators[name] if name != "base" else student))
     return models
 

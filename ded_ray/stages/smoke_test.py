@@ -173,7 +173,7 @@ class _Candidate:
         parts = [recipe.evaluate.sampling, recipe.verify.identity(), self._inputs.verifiers, recipe.seed, rows]
         scored = self._run.stage(f"{self._name}_scores", parts, [student])
         if not scored.done:
-            trained = recipe.student.model_copy(update={"model": str(student.folder.absolute() / "model")})
+            trained = recipe.student.model_copy(update={"model": str(student.folder / "model")})
             model = Measured(self._name, trained, student.token)
             evaluate_models([(scored, model)], {name: self._inputs.benchmarks[name] for name in names}, recipe)
         return student, scored

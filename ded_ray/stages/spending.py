@@ -31,7 +31,8 @@ def endpoint_usd(recipe: Recipe, folder: Path) -> float:
     total = 0.0
     for generator in _priced(recipe):
         assert isinstance(generator.engine, OpenAIEngine)
-        for file in folder.rglob(costs_file(generator.model, generator.engine)):
+        name = costs_file(generator.model, generator.engine)
+        for file in [*folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")]:
             total += sum(read_costs(file).values(), Cost()).usd(generator.engine)
     return total
 

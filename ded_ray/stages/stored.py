@@ -36,7 +36,7 @@ def _groups(folder: Path) -> Iterator[tuple[str, list[int]]]:
     import pyarrow.parquet as pq
 
     for path in sorted(folder.glob("part-*.parquet")):
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             for batch in file.iter_batches(columns=["group_id", "rollouts.list.element.num_tokens"]):
                 for row in batch.to_pylist():
                     yield row["group_id"], [rollout["num_tokens"] for rollout in row["rollouts"]]

@@ -1,9 +1,9 @@
 """The step that trains the student on what was kept."""
 
-import shutil
 from collections import Counter
 
 from ded_ray.errors import NoExamples
+from ded_ray.files.folders import remove
 from ded_ray.recipe import Recipe
 from ded_ray.run import Run, Stage
 from ded_ray.stages.spending import spending
@@ -32,7 +32,7 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     from ded_ray.train.batches import num_steps
     from ded_ray.train.held_out import best_step, split
     from ded_ray.train.preflight import longest_sequence
-    from ded_ray.train.ray_train import tokenize, train
+    from ded_ray.train.ray_train import STORAGE, tokenize, train
     from ded_ray.train.tokens import Tokens
 
     config, folder = recipe.train, stage.begin(keep=True)
@@ -50,6 +50,7 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
         progress("train", total, "steps", why_over=why_over) as counts,
     ):
         curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
-    shutil.rmtree(tokens)
+    remove(tokens)
     best = {"held_out": len(held_out), "best_step": best_step(curve)} if held_out else {}
     stage.seal("examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"], **best)
+    remove(folder / STORAGE)

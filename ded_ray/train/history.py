@@ -5,13 +5,14 @@ and its mean loss. It answers which rollouts were in the step where the loss jum
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
+from ded_ray.files.folders import dataset, is_local, make, upload, write_table
+from ded_ray.files.parts import write_atomically
 from ded_ray.train.step import Step
 from ded_ray.train.tokens import Tokens
 
@@ -41,7 +42,8 @@ class History:
                     part.unlink()
             from tensorboardX import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / BOARD_FOLDER), purge_step=self.num_steps + 1)
+            self._here = folder if is_local(folder) else Path(tempfile.mkdtemp(prefix="ded_ray_board_"))
+            self._board = SummaryWriter(str(self._here / BOARD_FOLDER), purge_step=self.num_steps + 1)
 
     @staticmethod
     def read(folder: Path) -> list[dict[str, float]]:
@@ -82,21 +84,27 @@ class History:
 
     def write(self, folder: Path) -> None:
         """The curve."""
-        (folder / CURVE_FILE).write_text("".join(json.dumps(point) + "\n" for point in self.curve))
+        write_atomically(folder / CURVE_FILE, "".join(json.dumps(point) + "\n" for point in self.curve))
 
     def write_steps(self) -> None:
         """The rows since the last time, under the name of their first step: done again, they replace the old ones."""
         if self._rows:
-            (self._folder / STEPS_FOLDER).mkdir(exist_ok=True)
-            name = f"step-{self._rows[0]['step']:09d}.parquet"
-            pq.write_table(pa.Table.from_pylist(self._rows, schema=STEPS_SCHEMA), self._folder / STEPS_FOLDER / name)
+            steps, name = make(self._folder / STEPS_FOLDER), f"step-{self._rows[0]['step']:09d}.parquet"
+            write_table(pa.Table.from_pylist(self._rows, schema=STEPS_SCHEMA), steps / name)
             self._rows = []
             self._board.flush()
+            self._publish_board()
 
     def finish(self) -> None:
         """All rows in one file."""
         if self._writes:
             self.write_steps()
-            parts = pads.dataset(self._folder / STEPS_FOLDER, schema=STEPS_SCHEMA)
-            pq.write_table(parts.to_table(), self._folder / STEPS_FILE)
+            parts = dataset(self._folder / STEPS_FOLDER, STEPS_SCHEMA)
+            write_table(parts.to_table(), self._folder / STEPS_FILE)
             self._board.close()
+            self._publish_board()
+
+    def _publish_board(self) -> None:
+        """TensorBoard's writer knows files of this machine only."""
+        if not is_local(self._folder):
+            upload(self._here, self._folder)

@@ -9,24 +9,26 @@ names goes through the driver.
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import ray.data
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from ded_ray.errors import BadInput, Stopped
+from ded_ray.files.folders import arrow_filesystem, dataset, make, plain_name, remove
 from ded_ray.files.parts import read_records
 from ded_ray.recipe import Generator, Recipe
 from ded_ray.records import Group
-from ded_ray.runtime.map_groups import map_groups
+from ded_ray.runtime.map_groups import map_groups, read_parquet
 from ded_ray.runtime.needs import TOKENIZE, train_needs
 from ded_ray.train.held_out import LOSS
 from ded_ray.train.history import BOARD_FOLDER, STEPS_FOLDER, History
 from ded_ray.train.tokens import TokenFile, write_tokens
 from ded_ray.train.worker import STOPPED, train_worker
+
+STORAGE = "ray_train"
+"""Checkpoints of a training that is not over. Whoever calls `train` deletes it when what came of it is safe."""
 
 GROUPS_PER_FILE = 4096
 GROUPS_AT_HOME = 2048
@@ -35,14 +37,12 @@ GROUPS_AT_HOME = 2048
 
 def tokenize(curated: Path, student: Generator, max_length: int, folder: Path) -> list[TokenFile]:
     """Write the kept rollouts of a folder of curated groups as tokens; what became of them, by file."""
-    import pyarrow.dataset as pads
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    if pads.dataset(curated, format="parquet").count_rows() <= GROUPS_AT_HOME:
+    remove(folder)
+    make(folder)
+    if dataset(curated).count_rows() <= GROUPS_AT_HOME:
         return write_tokens(list(read_records(curated, Group)), student, max_length, folder)
     files = map_groups(
-        ray.data.read_parquet(str(curated)), write_tokens, (student, max_length, folder),
+        read_parquet(curated), write_tokens, (student, max_length, folder),
         record=TokenFile, batch_size=GROUPS_PER_FILE, **TOKENIZE.resources,
     )  # fmt: skip
     return [TokenFile.from_row(row) for row in files.take_all()]
@@ -55,20 +55,18 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
     the handle of a Counts actor. Raises Stopped when a step goes wrong, BadInput for a student that cannot be
     trained so.
     """
-    config, needs = recipe.train, train_needs(recipe.train)
-    storage, done = folder / "ray_train", folder / "ray_train_done"
-    shutil.rmtree(done, ignore_errors=True)  # left by a kill in the last line of this function
+    config, needs, storage = recipe.train, train_needs(recipe.train), folder / STORAGE
     if not (storage / name).exists():  # nothing to go on from, but perhaps an interrupted training of another recipe
         for other in (storage, folder / STEPS_FOLDER, folder / BOARD_FOLDER):
-            shutil.rmtree(other, ignore_errors=True)
+            remove(other)
     (folder / STOPPED).unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
             "train": config,
             "student": recipe.student,
-            "tokens": str(tokens),
-            "folder": str(folder),
+            "tokens": tokens,
+            "folder": folder,
             "seed": recipe.seed,
             "counts": counts,
         },
@@ -80,7 +78,8 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
         ),
         run_config=RunConfig(
             name=name,
-            storage_path=str(storage),
+            storage_path=plain_name(storage),
+            storage_filesystem=arrow_filesystem(storage),
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=LOSS if config.held_out else None, checkpoint_score_order="min"
@@ -91,6 +90,4 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
     if (folder / STOPPED).exists():
         stopped = json.loads((folder / STOPPED).read_text())
         raise (BadInput if stopped["bad_input"] else Stopped)(stopped["reason"])
-    # Out of the way in one step: a half-deleted storage under this name could not be resumed.
-    shutil.rmtree(storage.rename(done))
     return History.read(folder)

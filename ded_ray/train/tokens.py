@@ -8,8 +8,6 @@
 Arrow files are mapped into memory: of a million sequences only those of the step are read.
 """
 
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ded_ray.files.folders import on_this_machine, write_whole
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.recipe import Generator
 from ded_ray.records import Group, Record, examples_of, stable_hash
@@ -58,10 +57,10 @@ def write_tokens(groups: list[Group], student: Generator, max_length: int, folde
              "weight": sequence.weight, "prompt_ids": sequence.prompt_ids, "completion_ids": sequence.completion_ids}
         )  # fmt: skip
     name = f"tokens-{stable_hash(*[group.group_id for group in groups])}.arrow"
-    temporary = folder / f".{name}.{uuid.uuid4().hex}"
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_file(buffer, SCHEMA) as writer:
         writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-    os.replace(temporary, folder / name)
+    write_whole(memoryview(buffer.getvalue()), folder / name)
     return [TokenFile(file=name, num_kept=len(rows), num_too_long=num_too_long)]
 
 
@@ -69,7 +68,7 @@ class Tokens:
     """All sequences of a folder, in an order that depends on nothing but their ids."""
 
     def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("tokens-*.arrow"))
+        files = sorted(on_this_machine(folder).glob("tokens-*.arrow"))
         self._batches = [pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0) for file in files]
         keys = pa.Table.from_batches([batch.select(KEYS) for batch in self._batches])
         indices = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in KEYS]).to_numpy()

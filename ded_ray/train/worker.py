@@ -17,6 +17,7 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from transformers import AutoConfig
 
 from ded_ray.errors import BadInput
+from ded_ray.files.folders import filled, remove
 from ded_ray.files.parts import write_atomically
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
@@ -41,7 +42,7 @@ def train_worker(config: dict[str, Any]) -> None:
 
     Leaves the model, the curve and the steps in `config["folder"]`; or `stopped.json`, which says why there is none.
     """
-    rank, folder = ray.train.get_context().get_world_rank(), Path(config["folder"])
+    rank, folder = ray.train.get_context().get_world_rank(), config["folder"]
     try:
         reason, bad_input = _train(config, folder), False
     except BadInput as error:  # the same on every worker; raised on, it would be answered by restarts
@@ -56,7 +57,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     context = ray.train.get_context()
     torch.set_num_threads(max(1, int(train.num_cpus)))
     device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
-    chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(Path(config["tokens"]))
+    chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(config["tokens"])
     place = Place(train, context.get_world_rank(), context.get_world_size(), device, pad_id=chat.end_id)
     torch.manual_seed(config["seed"])
     strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
@@ -163,15 +164,17 @@ def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
 
 def _export(strategy: Strategy, chat: ChatTokenizer, history: History, path: str, folder: Path, *, rank: int) -> None:
     """The trained model, whole or not at all."""
-    unfinished = folder / f".{MODEL}"
-    if rank == 0:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.rmtree(folder / MODEL, ignore_errors=True)
-    strategy.export(unfinished)
-    if rank == 0:
+    if rank != 0:
+        strategy.export(folder)  # it gives its share, and writes nothing
+        return
+    remove(folder / MODEL)
+    with filled(folder) as here:
+        unfinished = here / f".{MODEL}"
+        remove(unfinished)
+        strategy.export(unfinished)
         chat.export(str(unfinished))
         if (unfinished / "config.json").exists():  # not beside an adapter alone
             write_generation_config(path, unfinished, chat.end_id)
-        history.write(folder)
-        history.finish()
-        unfinished.rename(folder / MODEL)
+        unfinished.rename(here / MODEL)
+    history.write(folder)
+    history.finish()

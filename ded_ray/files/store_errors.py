@@ -1,0 +1,59 @@
+"""What a store, or a full disk, answers instead of taking data: one line for the user.
+
+with storage_errors(folder, Stopped):
+    ...                                # a PermissionError in here becomes Stopped("s3://...: ...")
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.files.folders import is_local
+
+# What a store answers itself comes as an OSError (from botocore's ClientError), what comes in between as theirs.
+STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google")
+
+
+@contextmanager
+def storage_errors(folder: Path, becomes: type[BadInput] | type[Stopped]) -> Iterator[None]:
+    """Raise `becomes`, in one line, for what went wrong with the storage of this folder in the block, also in a worker of
+    Ray. Whatever else is raised goes on as it is."""
+    try:
+        yield
+    except (BadInput, Stopped):
+        raise
+    except Exception as error:  # the boundary: which types these are is up to the store's library, and to Ray
+        for cause in _causes(error):
+            if said := _said(cause, folder):
+                raise becomes(f"{folder}: {said}") from error
+        raise
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised for; Ray has its cause in an attribute of that name."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        cause = getattr(seen, "cause", None)
+        seen = cause if isinstance(cause, BaseException) and cause is not seen else seen.__cause__
+
+
+def _said(error: BaseException, folder: Path) -> str | None:
+    """None for what has nothing to do with storage."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; make room, nothing that was saved is lost"
+    if is_local(folder):
+        return None
+    text = " ".join(str(error).split())
+    library = type(error).__module__.partition(".")[0] if type(error).__name__ != "ClientError" else ""
+    if isinstance(error, PermissionError):
+        return f"the store refuses us ({text}); check the credentials in the environment, they may have expired"
+    if isinstance(error, FileNotFoundError) and "bucket" in text.lower():
+        return f"{text}; make the bucket, or name another one"
+    if library in STORE_LIBRARIES and "redential" in text:
+        return f"no credentials ({text}); set them in the environment"
+    if library in STORE_LIBRARIES or (isinstance(error, OSError) and error.errno in {errno.EBUSY, errno.EIO}):
+        return f"the store does not answer ({text}); check its address and the network"
+    return None

@@ -1,0 +1,178 @@
+"""A folder in a bucket does what one on disk does, also over a line that fails."""
+
+import json
+import multiprocessing
+import os
+import time
+import uuid
+
+import pyarrow as pa
+import pytest
+from bucket import credentials, environment, failing_line, s3_server
+
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.files import lease as lease_module
+from ded_ray.files.folders import dataset, filled, folder_at, is_local, on_this_machine, remove, write_table
+from ded_ray.files.lease import LEASE_FILE, lease
+from ded_ray.files.lines import append_line, modified, read_lines
+from ded_ray.files.parts import write_atomically
+from ded_ray.files.store_errors import storage_errors
+from ded_ray.files.user import read_rows
+from ded_ray.generate.store import GROUPS_PER_PART, GroupWriter, compact, find_recent
+from ded_ray.models.download import S3_OPTIONS
+from ded_ray.records import Group, Problem, Rollout
+
+
+@pytest.fixture(scope="module")
+def line():
+    with s3_server() as url, failing_line(url) as (broken, done), environment(**credentials(broken)):
+        yield done
+
+
+@pytest.fixture(params=["here", "bucket"])
+def folder(request, tmp_path):
+    if request.param == "here":
+        return tmp_path
+    request.getfixturevalue("line")
+    return folder_at(f"s3://bucket/{uuid.uuid4().hex}")
+
+
+def group(number):
+    problem = Problem(problem_id=str(number), prompt="p", answer="1")
+    rollouts = [Rollout(index=0, completion="c", num_tokens=1, finish_reason="stop", seed=0)]
+    return Group.of(problem, f"{number:016x}", "m", rollouts)
+
+
+def test_texts_tables_and_lines_come_back(folder):
+    write_atomically(folder / "a.json", "one")
+    write_atomically(folder / "a.json", "two")
+    assert (folder / "a.json").read_text() == "two"
+    for number in range(3):
+        append_line(folder / "lines.jsonl", {"number": number})
+    assert [row["number"] for row in read_lines(folder / "lines.jsonl")] == [0, 1, 2]
+    assert abs(modified(folder / "lines.jsonl") - time.time()) < 60
+    with pytest.raises(FileNotFoundError):
+        list(read_lines(folder / "none.jsonl"))
+    (folder / "t").mkdir() if is_local(folder) else None
+    write_table(pa.table({"a": [1]}), folder / "t" / "x.parquet")
+    write_table(pa.table({"a": [2]}), folder / "t" / "y.parquet")
+    assert sorted(dataset(folder / "t").to_table()["a"].to_pylist()) == [1, 2]
+    remove(folder / "t")
+    remove(folder / "t")
+    assert not (folder / "t").exists()
+
+
+def test_what_is_filled_is_there_and_comes_back_to_this_machine(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "cache"))
+    with filled(folder / "made") as here:
+        (here / "model").mkdir()
+        (here / "model" / "weights").write_bytes(b"1")
+    assert (folder / "made" / "model" / "weights").read_bytes() == b"1"
+    assert (on_this_machine(folder / "made") / "model" / "weights").read_bytes() == b"1"
+    (folder / "made" / "model" / "weights").write_bytes(b"2")
+    assert (on_this_machine(folder / "made") / "model" / "weights").read_bytes() == b"2", "trained again"
+
+
+def test_groups_are_there_once_whatever_was_saved_twice(folder):
+    writer = GroupWriter(folder)
+    for number in range(GROUPS_PER_PART + 3):
+        writer.save([group(number)])
+    assert len(list(folder.glob("part-*.parquet"))) == 1
+    assert find_recent(folder, {group(65).group_id}, since=0)[group(65).group_id] == group(65)
+    GroupWriter(folder).save([group(65)])  # by an engine that was thought to be lost
+    stored = compact(folder)
+    assert len(stored.ids) == GROUPS_PER_PART + 3
+    assert not list(folder.glob(".journal-*"))
+    assert sorted(stored.read([group(1).group_id, group(66).group_id]), key=lambda g: g.group_id) == [group(1), group(66)]
+
+
+def test_the_line_did_fail(line):
+    assert line["busy"] and line["cut"], line
+
+
+def test_problems_are_read_from_a_bucket(line):
+    url = f"s3://bucket/{uuid.uuid4().hex}"
+    (folder_at(url) / "problems.jsonl").write_text(json.dumps({"prompt": "1+1?"}) + "\n")
+    assert [row for _, row in read_rows(f"{url}/problems.jsonl")] == [{"prompt": "1+1?"}]
+    assert [row for _, row in read_rows(url)] == [{"prompt": "1+1?"}]
+    with pytest.raises(BadInput, match=r"none\.jsonl: no such file"):
+        list(read_rows(f"{url}/none.jsonl"))
+
+
+def test_a_second_driver_is_told_who_holds_the_run(folder):
+    with lease(folder):
+        held = json.loads((folder / LEASE_FILE).read_text())
+        with pytest.raises(Stopped, match=f"process {os.getpid()} of .*, since .* is working on this run"), lease(folder):
+            raise AssertionError
+    assert not (folder / LEASE_FILE).exists()
+    with lease(folder):
+        assert json.loads((folder / LEASE_FILE).read_text())["token"] != held["token"]
+
+
+def test_a_driver_that_was_killed_holds_nothing(folder):
+    ended = multiprocessing.get_context("spawn").Process(target=int)
+    ended.start()
+    ended.join()
+    with lease(folder):
+        content = json.loads((folder / LEASE_FILE).read_text())
+    write_atomically(folder / LEASE_FILE, json.dumps(content | {"token": "theirs", "pid": ended.pid}))
+    with lease(folder):
+        pass
+    # the number of our own process, used by another one before
+    write_atomically(folder / LEASE_FILE, json.dumps(content | {"token": "theirs", "started": 1.0}))
+    with lease(folder):
+        pass
+
+
+def test_a_driver_of_another_machine_is_watched_before_it_is_taken_for_dead(folder, monkeypatch, capsys):
+    monkeypatch.setattr(lease_module, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.2)
+    write_atomically(folder / LEASE_FILE, json.dumps({"host": "elsewhere", "pid": 1, "since": "noon"}))
+    with lease(folder):
+        assert "process 1 of elsewhere, since noon worked on this run" in capsys.readouterr().err
+
+
+def test_a_driver_that_lost_its_run_ends(folder, monkeypatch):
+    import signal
+
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(Stopped, match="process 7 of elsewhere, since noon has taken this run over"), lease(folder):
+            theirs = {"token": "theirs", "host": "elsewhere", "pid": 7, "since": "noon"}
+            write_atomically(folder / LEASE_FILE, json.dumps(theirs))
+            time.sleep(30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert json.loads((folder / LEASE_FILE).read_text())["pid"] == 7, "and leaves it to them"
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "said"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://bucket/x", "does not answer"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}, "s3://bucket/x",
+         "no credentials"),
+        ({}, "s3://nowhere/x", "make the bucket"),
+    ],
+)  # fmt: skip
+def test_a_store_that_cannot_be_used_is_one_line(line, variables, url, said, monkeypatch):
+    monkeypatch.setitem(S3_OPTIONS, "config_kwargs", {"retries": {"max_attempts": 1}})
+    with environment(**variables), pytest.raises(BadInput, match=said), storage_errors(folder_at(url), BadInput):
+        store = folder_at(url)
+        store.fs.clear_instance_cache()
+        write_atomically(folder_at(url) / "a", "b")
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    import errno
+
+    with pytest.raises(Stopped, match="the disk is full"), storage_errors(tmp_path, Stopped):
+        raise RuntimeError("from a worker") from OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(ZeroDivisionError), storage_errors(tmp_path, Stopped):
+        raise ZeroDivisionError
+
+
+def test_an_unknown_store_and_a_library_that_is_not_here():
+    with pytest.raises(BadInput, match="use a path, s3:// or gs://"):
+        folder_at("gopher://a/b")
