@@ -6,12 +6,14 @@ from random import Random
 
 from ded_ray.curate.questions import choose_questions
 from ded_ray.errors import BadInput
+from ded_ray.files.folders import make
 from ded_ray.generate.identity import GenerateJob
 from ded_ray.plan.work import models_of_work
 from ded_ray.recipe import Recipe
+from ded_ray.records import Problem
 from ded_ray.run import Run
 from ded_ray.stages.answers import quarantine_of, verified_answers
-from ded_ray.stages.inputs import read_inputs
+from ded_ray.stages.inputs import Inputs, read_inputs
 from ded_ray.stages.problems import write_problem_file
 from ded_ray.stages.spending import spending
 
@@ -29,10 +31,14 @@ def run_sample(recipe: Recipe, folder: Path | None, *, num_prompts: int) -> None
     inputs = read_inputs(recipe)
     chosen, _ = choose_questions(inputs.problems, inputs.benchmarks, recipe.curate.questions)
     kept = [problem for problem in chosen if problem.dropped_because is None]
-    run = Run.create(folder, recipe)
-    drawn = run.folder / SAMPLE
-    drawn.mkdir(exist_ok=True)
-    write_problem_file(drawn, Random(recipe.seed).sample(kept, min(num_prompts, len(kept))))
+    with Run.held(folder, recipe) as run:
+        _ask(run, inputs, Random(recipe.seed).sample(kept, min(num_prompts, len(kept))))
+
+
+def _ask(run: Run, inputs: Inputs, problems: list[Problem]) -> None:
+    recipe = run.recipe
+    drawn = make(run.folder / SAMPLE)
+    write_problem_file(drawn, problems)
     student, teachers = models_of_work(recipe)
     from ded_ray.runtime.connect import start_ray
     from ded_ray.runtime.needs import check_gpus, streaming_needs

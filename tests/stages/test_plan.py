@@ -54,7 +54,7 @@ def test_a_plan_needs_no_weights_and_no_tokenizer(tmp_path):
     )  # fmt: skip
     config.save_pretrained(tmp_path / "large")
     large = f"{{model: {tmp_path / 'large'}, engine: {{kind: vllm, max_model_len: 4096}}}}"
-    recipe = load_recipe(QUICKSTART, [f"student={large}", "teacher.model=nowhere/at-all", "train.use_gpu=true"])
+    recipe = load_recipe(QUICKSTART, [f"student={large}", f"teacher.model={tmp_path / 'nowhere'}", "train.use_gpu=true"])
     plan = plan_spending(recipe, prices=Prices())
     train, *_ = [fit for fit in plan.fits if fit.what.startswith("train")]
     assert not train.fits
@@ -62,7 +62,7 @@ def test_a_plan_needs_no_weights_and_no_tokenizer(tmp_path):
         line.startswith("train, each of 2 GPUs: needs ") and "smallest change: --set" in line for line in plan.impossible
     )
     assert any(line.startswith("student.") for line in plan.impossible), "it cannot be asked without a tokenizer"
-    assert any(line.startswith("nowhere/at-all: its configuration cannot be had") for line in plan.bases)
+    assert any("nowhere: its configuration cannot be had" in line for line in plan.bases)
     by_step = {cost.step: cost for cost in plan.costs}
     assert by_step["student answers"].gpu_hours.mid > 0
     assert by_step["student answers"].usd is None
