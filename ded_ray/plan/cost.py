@@ -150,8 +150,7 @@ class Coster:
         length = (self.tokens_of(work.source, max_tokens) + Interval.exactly(self.known.prompt_tokens)).at_most(
             recipe.train.max_length
         )
-        sequences = (work.steps * work.batch_size).at_most(work.examples.high * recipe.train.epochs) * work.times
-        tokens, name, workers = sequences * length, recipe.student.model, needs.most
+        tokens, name, workers = work.sequences * length, recipe.student.model, needs.most
         shape, measured = self.shapes.get(name), self.prices.speed_of(name).train_tokens_per_second_per_gpu
         seconds: Interval | None = None
         if measured:

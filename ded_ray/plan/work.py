@@ -1,5 +1,6 @@
 """A recipe as a list of work, in the order in which it is done. What is not known beforehand is a guess that says so."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -57,11 +58,8 @@ class Training:
     step: str
     label: str
     source: str  # the knob of the model whose completions are learnt
-    examples: Interval
-    steps: Interval
-    batch_size: int
-    times: int = 1
-    at_most: str = ""
+    sequences: Interval  # of all epochs together
+    at_most: str
 
 
 Work = Answering | Training
@@ -122,14 +120,24 @@ def _training(recipe: Recipe, known: Known, questions: Interval) -> Training:
     examples = questions * kept
     if known.num_examples is not None:
         examples = Interval.exactly(known.num_examples)
-    batches = Interval(*(float(-(-int(n) // config.batch_size)) for n in (examples.low, examples.mid, examples.high)))
-    steps, most = batches * config.epochs, f"{config.epochs} epochs of batches of {config.batch_size}"
-    if config.max_steps is not None and config.max_steps < steps.high:
-        steps = steps.at_most(config.max_steps)
+    most = f"{config.epochs} epochs of batches of {config.batch_size}"
+    if config.max_steps is not None and config.max_steps < config.epochs * _batches(recipe, examples.high):
         most = f"{config.max_steps} steps of {config.batch_size} examples (train.max_steps)"
+    sequences = Interval(*(_sequences(recipe, number) for number in (examples.low, examples.mid, examples.high)))
     _, teachers = models_of_work(recipe)
-    at_most = f"{int(examples.high)} examples, {most}"
-    return Training("train", "train", teachers[0].knob, examples, steps, config.batch_size, at_most=at_most)
+    return Training("train", "train", teachers[0].knob, sequences, f"{int(examples.high)} examples, {most}")
+
+
+def _batches(recipe: Recipe, examples: float) -> int:
+    """Of one epoch; the last one may be small."""
+    return max(1, math.ceil(examples / recipe.train.batch_size))
+
+
+def _sequences(recipe: Recipe, examples: float) -> float:
+    """That so many examples make in all epochs, or in the steps after which the training ends."""
+    config, batches = recipe.train, _batches(recipe, examples)
+    epochs = config.epochs if config.max_steps is None else min(config.epochs, config.max_steps / batches)
+    return examples * epochs
 
 
 def _smoke_test(recipe: Recipe, known: Known, student: Model, teachers: list[Model]) -> list[Work]:
@@ -143,13 +151,9 @@ def _smoke_test(recipe: Recipe, known: Known, student: Model, teachers: list[Mod
     if config.proxy:
         return work
     steps = config.epochs * -(-config.num_questions // recipe.train.batch_size)
-    examples = Interval.exactly(num_questions)
-    work.append(
-        Training(
-            "smoke test", "  its student", teachers[0].knob, examples, Interval.exactly(steps), recipe.train.batch_size,
-            times=len(teachers), at_most=f"{config.epochs} epochs, for each of {len(teachers)}",
-        )
-    )  # fmt: skip
+    sequences = Interval.exactly(len(teachers) * steps * recipe.train.batch_size)
+    at_most = f"{steps} steps, for each of {len(teachers)}"
+    work.append(Training("smoke test", "  its student", teachers[0].knob, sequences, at_most))
     measured = [student] * len(teachers)
     samples = Interval.exactly(sampling.num_rollouts)
     held = Interval.exactly(held_out)
