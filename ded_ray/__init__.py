@@ -21,7 +21,7 @@ report/       run -> page, terminal
 
 models/       a model by name: its files, its tokens (`chat.py`), what surprises it
 files/        user files, Parquet parts, JSON lines
-runtime/      joining Ray, what each step asks of it (`needs.py`, one table), progress, memory
+runtime/      joining Ray, what each step asks of it (`needs.py`, one table), pools and manifests for it, progress, memory
 tiny/         the embedded world: problems and tiny models
 cli.py        the command `ded-ray`
 

@@ -25,21 +25,14 @@ def place(text: str) -> Path:
         return folder_at(text)
 
 
-OutFolder = Annotated[
-    Path,
-    typer.Option(
-        "--out", parser=place, help="The run's folder, or a URL: s3://..., gs://... Made if new; finished if interrupted."
-    ),
-]
+OutFolder = Annotated[Path, typer.Option("--out", parser=place, help="The run's folder, or a URL: made, or finished.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
 MaybeFolder = Annotated[Path | None, typer.Option("--out", parser=place, help="The folder, or URL, of a run.")]
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")]
-RunFolder = Annotated[
-    Path, typer.Argument(metavar="RUN", parser=place, help="The folder of a run (the --out of quickstart or run).")
-]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", parser=place, help="A run's folder, the --out of run.")]
 
 
 @app.command()
@@ -48,8 +41,7 @@ def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = Fa
 
     Runs the recipe that comes with the package, over synthetic arithmetic and tiny models that come with it too.
     """
-    recipe = Path(__file__).parent / "tiny" / "quickstart.yaml"
-    _run(recipe, out, overrides, dry_run)
+    _run(Path(__file__).parent / "tiny" / "quickstart.yaml", out, overrides, dry_run)
 
 
 @app.command()
@@ -103,11 +95,7 @@ def plan(
 
 
 @app.command()
-def teachers(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe that lists the candidates under teachers.")],
-    out: OutFolder,
-    overrides: Overrides = None,
-) -> None:
+def teachers(recipe: RecipeFile, out: OutFolder, overrides: Overrides = None) -> None:
     """Choose a teacher: each candidate answers the same questions, the student learns from each, and the best student wins.
 
     DED's smoke test. With --set teachers.proxy=rsr nothing is trained. The folder is a run's: `ded-ray run` with the same
@@ -126,15 +114,28 @@ def teachers(
 
 
 @app.command()
+def manifests(
+    recipe: RecipeFile,
+    kind: Annotated[str, typer.Option(help="RayJob, RayCluster or RayService.")] = "RayJob",
+    out: Annotated[str, typer.Option("--out-url", help="The run's folder or URL.")] = "s3://my-bucket/runs/mine",
+    image: Annotated[str, typer.Option(help="Of every pod, see cluster/Dockerfile.")] = "ded-ray:0.1.0-gpu",
+    overrides: Overrides = None,
+) -> None:
+    """Print a KubeRay manifest with pools sized for a recipe: what its steps hold at once, and no more."""
+    with plain_errors():
+        from ded_ray.runtime.manifests import manifest
+
+        typer.echo(manifest(recipe, kind, out=out, image=image, overrides=overrides), nl=False)
+
+
+@app.command()
 def grade(
     file: Annotated[
         str,
         typer.Argument(metavar="FILE", help="JSON lines, Parquet, a folder or pattern of them, or OWNER/NAME of the hub."),
     ],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
-    verifier: Annotated[
-        str, typer.Option(help="math, choice, code, or a function of your own as module:function.")
-    ] = "math",
+    verifier: Annotated[str, typer.Option(help="math, choice, code, or your own function, module:function.")] = "math",
     label: Annotated[
         str, typer.Option(metavar="COLUMN", help="A column of known verdicts (true/false, 1/0) to compare with.")
     ] = "",

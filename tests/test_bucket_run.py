@@ -90,7 +90,7 @@ def saved(folder) -> set[str]:
     return {row["problem_id"] for row in groups} | set(parts)
 
 
-def wait_for(condition, seconds: float = 240) -> None:
+def wait_for(condition, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came so far"

@@ -43,6 +43,10 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
     try:
         with _stderr_closed(), _sigterm_kept():  # Ray's core writes to stderr before its log level is known
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    except ray.exceptions.AuthenticationError as error:
+        raise Stopped(
+            "this Ray cluster wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's"
+        ) from error
     except Exception as error:
         if "timed out during startup" not in str(error):  # Ray raises a plain Exception, after half a minute
             raise

@@ -1,4 +1,5 @@
-"""What each step of a run asks of Ray: the one table. Scheduler calls, the deadlock guard and the plan all read it.
+"""What each step of a run asks of Ray: the one table. Scheduler calls, the deadlock guard, the plan
+and the manifests of a cluster (`pools.py`) all read it.
 
     verify_needs(recipe.verify).resources   # {"num_cpus": 0.5}, for map_batches
     cpus_needed(recipe)                     # logical CPUs that the hungriest step holds at once
@@ -134,11 +135,11 @@ def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig], *, reads: b
 
 def evaluation_needs(recipe: Recipe) -> list[Needs]:
     """The replicas that hold base, student and teachers, on GPUs one model at a time, and the plan that asks them."""
-    engines = [recipe.student.engine, *[teacher.engine for teacher in recipe.teachers.candidates]]
-    serving = max((serve_needs(recipe.serve, engine) for engine in engines), key=lambda needs: needs.most_gpus)
-    num_models = 1 + len(engines)
-    asking = streaming_needs(recipe, [OpenAIEngine()] * num_models)
-    return [GATEWAY, CONTROLLER, serving, *[SELECT] * num_models, *asking]
+    models = [recipe.student, recipe.student, *recipe.teachers.candidates]
+    asking = streaming_needs(recipe, [OpenAIEngine()] * len(models))
+    served = [serve_needs(recipe.serve, model.engine) for model in models]
+    hungriest = max(served, key=lambda needs: (needs.most_gpus, needs.all_cpus))
+    return [GATEWAY, CONTROLLER, hungriest, *[SELECT] * len(models), *asking]
 
 
 def models_at_once(config: Serve, models: Sequence[tuple[str, EngineConfig]]) -> int:

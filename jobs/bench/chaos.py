@@ -123,13 +123,19 @@ def chaos(num_problems: int, kills: list[str], seed: int, pause: tuple[float, fl
             cluster.shutdown()
         found, expected = list(read_records(folder / "groups", Group)), expected_groups(problems)
         return {
-            "kills": dict(done), "groups": len(found), "handed_on": json.loads(output.splitlines()[-1])["handed_on"],
+            "kills": dict(done), "groups": len(found), "handed_on": _handed_on(output),
             "missing": len(expected.keys() - {group.group_id for group in found}),
             "doubled": len(found) - len({group.group_id for group in found}),
             "different": sum(group != expected.get(group.group_id) for group in found),
             "quarantined": len(read_quarantine(folder / "quarantine.jsonl")),
             "seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
+
+
+def _handed_on(output: str) -> int:
+    """What the last driver printed; Ray may have said something after it, on the same stream."""
+    [line] = [line for line in output.splitlines() if line.startswith("{")]
+    return json.loads(line)["handed_on"]
 
 
 def main() -> None:
