@@ -16,6 +16,7 @@ teachers/     candidates -> the one that teaches best
 train/        Example -> checkpoint
 serve/        checkpoint -> OpenAI-compatible endpoint
 evaluate/     verified groups -> scores with intervals. `stages/evaluate.py` asks the served model
+plan/         recipe -> tokens, GPU-hours, money, memory and disk, before anything is spent
 report/       run -> page, terminal
 
 models/       a model by name: its files, its tokens (`chat.py`), what surprises it

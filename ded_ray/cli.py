@@ -25,19 +25,14 @@ def place(text: str) -> Path:
         return folder_at(text)
 
 
-OutFolder = Annotated[
-    Path,
-    typer.Option(
-        "--out", parser=place, help="The run's folder, or a URL: s3://..., gs://... Made if new; finished if interrupted."
-    ),
-]
+OutFolder = Annotated[Path, typer.Option("--out", parser=place, help="The run's folder, or a URL: made, or finished.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Override one knob, e.g. train.epochs=3. Repeatable.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and its inputs, show the plan, write nothing.")]
-RunFolder = Annotated[
-    Path, typer.Argument(metavar="RUN", parser=place, help="The folder of a run (the --out of quickstart or run).")
-]
+MaybeFolder = Annotated[Path | None, typer.Option("--out", parser=place, help="The folder, or URL, of a run.")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", parser=place, help="A run's folder, the --out of run.")]
 
 
 @app.command()
@@ -50,12 +45,7 @@ def quickstart(out: OutFolder, overrides: Overrides = None, dry_run: DryRun = Fa
 
 
 @app.command()
-def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
-    out: OutFolder,
-    overrides: Overrides = None,
-    dry_run: DryRun = False,
-) -> None:
+def run(recipe: RecipeFile, out: OutFolder, overrides: Overrides = None, dry_run: DryRun = False) -> None:
     """Run a recipe: ask student and teacher, verify, curate, train, serve, evaluate, report.
 
     The same command again does nothing when all is done, and goes on where it was when it was interrupted. Where
@@ -86,11 +76,26 @@ def _run(recipe_path: Path, out: Path, overrides: list[str] | None, dry_run: boo
 
 
 @app.command()
-def teachers(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe that lists the candidates under teachers.")],
-    out: OutFolder,
+def plan(
+    recipe: RecipeFile,
+    out: MaybeFolder = None,
+    prices: Annotated[Path | None, typer.Option(help="What GPUs cost and do: YAML, see ded_ray/recipe/prices.py.")] = None,
+    gpu_memory: Annotated[float | None, typer.Option(metavar="GIB", help="Of one GPU. Default: of an 80 GB one.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Ask each model N prompts first; the run uses the answers.")] = 0,
     overrides: Overrides = None,
 ) -> None:
+    """Say before anything is spent what a recipe takes: tokens, GPU-hours, money, memory, disk, and what is impossible."""
+    with plain_errors():
+        from ded_ray.pipeline import plan_spending
+        from ded_ray.recipe.load import load_prices, load_recipe
+        from ded_ray.report.planned import show_spending
+
+        read, known = load_recipe(recipe, overrides), load_prices(prices, gpu_memory)
+        show_spending(read.name, plan_spending(read, out, prices=known, sample=sample))
+
+
+@app.command()
+def teachers(recipe: RecipeFile, out: OutFolder, overrides: Overrides = None) -> None:
     """Choose a teacher: each candidate answers the same questions, the student learns from each, and the best student wins.
 
     DED's smoke test. With --set teachers.proxy=rsr nothing is trained. The folder is a run's: `ded-ray run` with the same
@@ -110,7 +115,7 @@ def teachers(
 
 @app.command()
 def manifests(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: one YAML file, see jobs/recipes/.")],
+    recipe: RecipeFile,
     kind: Annotated[str, typer.Option(help="RayJob, RayCluster or RayService.")] = "RayJob",
     out: Annotated[str, typer.Option("--out-url", help="The run's folder or URL.")] = "s3://my-bucket/runs/mine",
     image: Annotated[str, typer.Option(help="Of every pod, see cluster/Dockerfile.")] = "ded-ray:0.1.0-gpu",
@@ -130,9 +135,7 @@ def grade(
         typer.Argument(metavar="FILE", help="JSON lines, Parquet, a folder or pattern of them, or OWNER/NAME of the hub."),
     ],
     out: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
-    verifier: Annotated[
-        str, typer.Option(help="math, choice, code, or a function of your own as module:function.")
-    ] = "math",
+    verifier: Annotated[str, typer.Option(help="math, choice, code, or your own function, module:function.")] = "math",
     label: Annotated[
         str, typer.Option(metavar="COLUMN", help="A column of known verdicts (true/false, 1/0) to compare with.")
     ] = "",
@@ -220,9 +223,7 @@ def evaluate(
     ] = "",
     url: Annotated[str, typer.Option(help="An OpenAI-compatible endpoint to measure, such as http://HOST:8000/v1.")] = "",
     model: Annotated[str, typer.Option(help="The model's name at that endpoint.")] = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", parser=place, help="With --url: the folder for answers, scores and report.")
-    ] = None,
+    out: MaybeFolder = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples per problem. Default: as the papers have it.")] = None,
     compare: Annotated[
         Path | None, typer.Option(parser=place, help="Another run's folder or rows: show where scores differ.")
@@ -232,7 +233,7 @@ def evaluate(
     """Measure a run's models again, or any endpoint, and say what decided the scores.
 
     Of a run nothing is trained again; --set evaluate.... changes how it is measured. Samples that are there already are
-    not asked for again. The token of an endpoint is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
+    not asked for again. An endpoint's answers go to --out; its token is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
     """
     with plain_errors():
         from ded_ray.pipeline import evaluate_again, measure_endpoint
@@ -267,8 +268,7 @@ def show(
         from ded_ray.report.terminal import show_run
         from ded_ray.run import Run
 
-        run = Run.open(folder)
-        show_samples(run, samples) if samples else show_run(run)
+        show_samples(Run.open(folder), samples) if samples else show_run(Run.open(folder))
 
 
 @app.command()

@@ -14,22 +14,25 @@ Left out of this file: how a step does its work (`stages/`, a file per step), ho
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ded_ray.errors import BadInput
-from ded_ray.recipe import Recipe, Teacher
+from ded_ray.plan.plan import Plan
+from ded_ray.recipe import Prices, Recipe, Teacher
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import Group, Problem
-from ded_ray.run import Run, Stage
+from ded_ray.run import LookedAt, NotDone, Run, Stage
 from ded_ray.stages.answers import answers
 from ded_ray.stages.endpoint import endpoint_recipe, evaluate_endpoint, named_benchmarks
 from ded_ray.stages.evaluate import evaluate
-from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs
+from ded_ray.stages.inputs import Inputs, check_comparable, read_inputs, read_sources, why_refused
 from ded_ray.stages.mix import mix_subjects
-from ded_ray.stages.plan import Plan, plan_run
+from ded_ray.stages.plan import plan_run, write_plan
 from ded_ray.stages.problems import choose_problems, kept_problems, write_problems
 from ded_ray.stages.results import check_domains, report
+from ded_ray.stages.sample import run_sample
 from ded_ray.stages.smoke_test import choose_teachers, chosen_teachers, smoke_test
 from ded_ray.stages.train import train_student
 
@@ -38,21 +41,41 @@ def run_pipeline(recipe: Recipe, folder: Path) -> Run:
     """Make, or finish, the run in this folder. Raises BadInput before anything is written."""
     inputs = read_inputs(recipe)
     with Run.held(folder, recipe) as run:
-        problems = choose_problems(run, inputs)
-        teachers = choose_teachers(run, inputs, problems)
-        questions = ask_student(run, inputs, problems)
-        curated = ask_teachers(run, inputs, questions, teachers)
-        curated = mix_subjects(run, curated)
-        checkpoint = train_student(run, curated)
-        evaluations = evaluate(run, inputs, checkpoint, teachers)
+        write_plan(run, inputs)
+        checkpoint, evaluations = make(run, inputs)
         report(run, evaluations, checkpoint)
         check_domains(run)
     return run
 
 
+def make(run: Run, inputs: Inputs) -> tuple[Stage, list[Stage]]:
+    """(the trained student, what each model was measured to be), made where they are not there yet."""
+    problems = choose_problems(run, inputs)
+    teachers = choose_teachers(run, inputs, problems)
+    questions = ask_student(run, inputs, problems)
+    curated = ask_teachers(run, inputs, questions, teachers)
+    curated = mix_subjects(run, curated)
+    checkpoint = train_student(run, curated)
+    return checkpoint, evaluate(run, inputs, checkpoint, teachers)
+
+
 def plan_pipeline(recipe: Recipe) -> Plan:
     """What `run_pipeline` would do with this recipe. Writes nothing. Raises BadInput."""
     return plan_run(recipe, read_inputs(recipe))
+
+
+def plan_spending(recipe: Recipe, folder: Path | None = None, *, prices: Prices, sample: int = 0) -> Plan:
+    """The same with what it costs, also where models are not at hand, or will not fit; and what the run in this folder has
+    done of it. With `sample`, every model answers so many prompts first, into that folder. Raises BadInput."""
+    inputs = read_sources(recipe)
+    if sample:
+        run_sample(recipe, folder, num_prompts=sample)
+    looked_at = None if folder is None else LookedAt(folder, recipe)
+    if looked_at is not None:
+        with suppress(NotDone):
+            make(looked_at, inputs)
+    fitting = looked_at.fitting if looked_at else ()
+    return plan_run(recipe, inputs, prices=prices, folder=folder, fitting=fitting, refusal=why_refused(inputs, recipe))
 
 
 def ask_student(run: Run, inputs: Inputs, problems: Stage) -> Stage:

@@ -161,6 +161,29 @@ class Run:
         return json.loads(path.read_text()) if path.exists() else []
 
 
+class NotDone(Exception):
+    """The first stage of a run that is only looked at that would be made."""
+
+
+class LookedAt(Run):
+    """A run's folder that is only looked at, by the very code that makes it: `fitting` are the names of the stages that
+    this recipe could use as they are; where the first other one would begin, NotDone is raised."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        super().__init__(folder, recipe)
+        self.fitting: list[Stage] = []
+
+    def stage(self, name: str, parts: Iterable[object], inputs: Iterable[Stage] = ()) -> Stage:
+        stage = super().stage(name, parts, inputs)
+        if not stage.done:
+            raise NotDone(name)
+        self.fitting.append(stage)
+        return stage
+
+    def forget(self, stage: str) -> None:
+        """Nothing is written, and so nothing is deleted."""
+
+
 def _refuse_what_is_no_run(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder}: --out must name a folder, this is a file")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ded_ray.cli import app
 
-COMMANDS = ["quickstart", "run", "grade", "export", "serve", "evaluate", "report", "show"]
+COMMANDS = ["quickstart", "run", "grade", "export", "serve", "evaluate", "report", "show", "plan"]
 
 
 def invoke(*arguments):

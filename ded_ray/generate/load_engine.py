@@ -8,7 +8,6 @@ from pydantic import SecretStr
 from ded_ray.errors import BadInput
 from ded_ray.generate.engine import Engine
 from ded_ray.recipe import Generator, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
-from ded_ray.records import stable_hash
 
 NO_KEY = SecretStr("none")
 
@@ -43,10 +42,10 @@ def load_engine(generator: Generator, save_to: Path, key: SecretStr) -> Engine:
 
             return VllmModel(generator)
         case OpenAIEngine() as engine:
+            from ded_ray.generate.engines.budget import costs_file
             from ded_ray.generate.engines.openai import Endpoint
 
-            costs = save_to / f".spent-{stable_hash(generator.model, engine.base_url)}.jsonl"
-            return Endpoint(generator.model, engine, key=key, costs=costs)
+            return Endpoint(generator.model, engine, key=key, costs=save_to / costs_file(generator.model, engine))
         case ReplayEngine() as engine:
             from ded_ray.generate.engines.replay import ReplayFile
 

@@ -76,7 +76,6 @@ class EngineMonitor(Counts):
         self._suspects: dict[str, Suspect] = {}
         self._quarantined: set[str] = set()
         self._finished = Ids()
-        self._why_stopped: str | None = None
         self._expected, self._loading, self._model_of = set[str](), set[str](), dict[str, str]()
         self._refused, self._answered = Counter[str](), Counter[str]()  # groups by model
         self._last_finish = self._last_stall_message = time.time()
@@ -182,13 +181,6 @@ class EngineMonitor(Counts):
         line = {"group_id": name, "problem_id": problem, "reason": reason, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         append_line(self._quarantine, line)
         self.add(done=1, quarantined=1)
-
-    def stop(self, why: str) -> None:
-        """Note why the run cannot go on: on its way to the driver an exception loses its type and its cause."""
-        self._why_stopped = self._why_stopped or why
-
-    def why_stopped(self) -> str | None:
-        return self._why_stopped
 
     def heartbeat(self, engine: str) -> None:
         self._engines[engine].heartbeat = time.time()

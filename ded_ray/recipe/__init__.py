@@ -3,11 +3,13 @@
 Where a paper is silent, the default is our choice and says so. DED is arXiv 2508.09883, AdvDistill 2507.00054.
 """
 
+from ded_ray.recipe.budget import Budget
 from ded_ray.recipe.curate import Compress, Curate, Diversity, Kernel, Quality, Questions, Reading, Weights
 from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, ReplayEngine, ScriptedEngine, TransformersEngine, VllmEngine
 from ded_ray.recipe.evaluate import Benchmark, Evaluate
 from ded_ray.recipe.generate import Adaptive, Chat, Generator, Sampling, Student, Teacher
 from ded_ray.recipe.grade import Grade
+from ded_ray.recipe.prices import Prices, Speed
 from ded_ray.recipe.problems import BenchmarkProblems, FileProblems, Problems, TinyProblems
 from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
@@ -20,6 +22,7 @@ __all__ = [
     "Adaptive",
     "Benchmark",
     "BenchmarkProblems",
+    "Budget",
     "Chat",
     "Code",
     "Compress",
@@ -42,6 +45,7 @@ __all__ = [
     "Lora",
     "Generator",
     "OpenAIEngine",
+    "Prices",
     "Problems",
     "Quality",
     "Questions",
@@ -52,6 +56,7 @@ __all__ = [
     "Sampling",
     "ScriptedEngine",
     "Serve",
+    "Speed",
     "Student",
     "Teacher",
     "Teachers",

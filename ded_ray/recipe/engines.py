@@ -137,9 +137,13 @@ class OpenAIEngine(Config):
     """Per request, with exponential back-off and jitter. Then the group goes to quarantine.jsonl if the endpoint answered
     others meanwhile, else the run stops."""
 
+    @property
+    def is_priced(self) -> bool:
+        return None not in (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens)
+
     @model_validator(mode="after")
     def _priced(self) -> "OpenAIEngine":
-        if self.max_usd and None in (self.usd_per_million_prompt_tokens, self.usd_per_million_completion_tokens):
+        if self.max_usd and not self.is_priced:
             raise ValueError("max_usd: needs usd_per_million_prompt_tokens and usd_per_million_completion_tokens")
         return self
 

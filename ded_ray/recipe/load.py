@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ded_ray.errors import BadInput
 from ded_ray.models.load import HUB_DATA
-from ded_ray.recipe import Grade, Recipe
+from ded_ray.recipe import Grade, Prices, Recipe
 from ded_ray.recipe.grade import ColumnName
 
 
@@ -21,16 +21,30 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     Relative data paths are resolved against the recipe's folder. Raises BadInput with the file, the field and the
     remedy in one line.
     """
-    path = Path(path) if isinstance(path, str) else path
+    return recipe_of(_mapping(Path(path) if isinstance(path, str) else path, "recipe"), path, overrides)
+
+
+def load_prices(path: Path | None, gpu_memory_gib: float | None = None) -> Prices:
+    """Read what GPUs are and cost; without a file nothing has a price. `gpu_memory_gib` goes before the file's. Raises
+    BadInput."""
+    raw = {} if path is None else _mapping(path, "file of prices")
+    given = {} if gpu_memory_gib is None else {"gpu_memory_gib": gpu_memory_gib}
+    try:
+        return Prices.model_validate({**raw, **given})
+    except ValidationError as error:
+        raise BadInput(f"{path or '--gpu-memory'}: {_first_error(error, raw, known=Prices)}") from error
+
+
+def _mapping(path: Path, what: str) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); name an existing recipe (.yaml)") from error
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); name an existing {what} (.yaml)") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(raw, dict):
-        raise BadInput(f"{path}: a recipe is a mapping of knobs, this is {'empty' if raw is None else 'not one'}")
-    return recipe_of(raw, path, overrides)
+        raise BadInput(f"{path}: a {what} is a mapping of knobs, this is {'empty' if raw is None else 'not one'}")
+    return raw
 
 
 def recipe_of(raw: dict[str, Any], source: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from ded_ray.recipe.budget import Budget
 from ded_ray.recipe.config import Config
 from ded_ray.recipe.curate import Curate
 from ded_ray.recipe.engines import ReplayEngine
@@ -36,6 +37,7 @@ class Recipe(Config):
     train: Train = Train()
     serve: Serve = Serve()
     evaluate: Evaluate = Evaluate()
+    budget: Budget = Budget()
 
     @model_validator(mode="before")
     @classmethod

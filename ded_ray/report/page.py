@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader
 from ded_ray.files.parts import write_atomically
 from ded_ray.records import Status
 from ded_ray.report import charts
+from ded_ray.report.beside import planned_beside_actual
 from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
 from ded_ray.report.terminal import teacher_table
 from ded_ray.run import Run
@@ -24,6 +25,7 @@ def write_report(run: Run) -> Path:
         recipe=run.recipe,
         recipe_text=(run.folder / "recipe.yaml").read_text(),
         ledger=ledger,
+        beside=planned_beside_actual(run),
         statuses=get_args(Status),
         weak_walls=any("limits" in line.get("isolation", {}) for line in ledger),
         scores=sorted(scores, key=lambda row: (row["domain"], row["benchmark"])),

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ded_ray.records import CHECKED
+from ded_ray.report.beside import planned_beside_actual
 from ded_ray.run import Run
 from ded_ray.verify.grade import Summary
 from ded_ray.verify.judge import agreement
@@ -36,6 +37,18 @@ def show_run(run: Run) -> None:
                        f"{row['cut_off_rate']:.1%}", str(row["num_samples"]))  # fmt: skip
     if run.scores():
         console.print(scores)
+    if beside := planned_beside_actual(run):
+        print_table("planned beside actual", beside)
+
+
+def print_table(title: str, lines: Sequence[Sequence[str]]) -> None:
+    """Lines of cells, headings first; numbers, which are in all but the first two columns, are aligned on the right."""
+    table = Table(title=title)
+    for i, heading in enumerate(lines[0]):
+        table.add_column(heading, justify="left" if i < 2 else "right")
+    for line in lines[1:]:
+        table.add_row(*line)
+    console.print(table)
 
 
 def show_plan(

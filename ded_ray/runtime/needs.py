@@ -58,6 +58,11 @@ class Needs:
         """Of as many as there must be; with fewer the step never begins."""
         return self.least * self.num_gpus * self.shards
 
+    @property
+    def most_gpus(self) -> float:
+        """Of as many as there may be."""
+        return self.most * self.num_gpus * self.shards
+
 
 READ_OR_WRITE = Needs("reading or writing Parquet", 1)
 SELECT = Needs("selecting what is stored or missing", 0.5)
@@ -115,12 +120,15 @@ def serve_needs(config: Serve, engine: EngineConfig | None = None) -> Needs:
     return Needs("serving", config.num_cpus, config.num_gpus, least, most)
 
 
-def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig]) -> list[Needs]:
-    """Every operator of the plan generate -> verify -> judge -> reward -> curate; all of them run at once."""
+def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig], *, reads: bool = False) -> list[Needs]:
+    """Every operator of the plan generate -> verify -> judge -> reward -> curate; all of them run at once.
+
+    Where the student reads along (`reads`), its own too: only what teachers answer is curated so.
+    """
     needs = [READ_OR_WRITE, SELECT, *map(engine_needs, engines), verify_needs(recipe.verify)]
     if recipe.verify.judge is not None:
         needs.append(engine_needs(recipe.verify.judge.engine))
-    if recipe.curate.diversity.pick == "lowest_rsr":
+    if reads and recipe.curate.diversity.pick == "lowest_rsr":
         needs.append(reading_needs(recipe.curate.reading))
     return [*needs, REWARD, curate_needs(recipe.curate), READ_OR_WRITE]
 
@@ -130,7 +138,7 @@ def evaluation_needs(recipe: Recipe) -> list[Needs]:
     models = [recipe.student, recipe.student, *recipe.teachers.candidates]
     asking = streaming_needs(recipe, [OpenAIEngine()] * len(models))
     served = [serve_needs(recipe.serve, model.engine) for model in models]
-    hungriest = max(served, key=lambda needs: (needs.most * needs.num_gpus * needs.shards, needs.all_cpus))
+    hungriest = max(served, key=lambda needs: (needs.most_gpus, needs.all_cpus))
     return [GATEWAY, CONTROLLER, hungriest, *[SELECT] * len(models), *asking]
 
 
@@ -158,10 +166,23 @@ def step_needs(recipe: Recipe) -> dict[str, list[Needs]]:
     """The steps of a run that come one after the other, and what each of them holds at once."""
     return {
         "student answers": streaming_needs(recipe, [recipe.student.engine]),
-        "teacher answers": streaming_needs(recipe, [teacher.engine for teacher in recipe.teachers.candidates]),
+        "teacher answers": streaming_needs(recipe, [each.engine for each in recipe.teachers.candidates], reads=True),
         "train": [CONTROLLER, train_needs(recipe.train)],
         "evaluate": evaluation_needs(recipe),
     }
+
+
+def step_of(stage: str) -> str:
+    """The step that leaves this stage in a run's folder; all of choosing a teacher is one, "smoke test"."""
+    name, _, rest = stage.partition("_")
+    if name in {"smoke", "evaluate"}:
+        return "smoke test" if name == "smoke" else name
+    return "train" if stage == "checkpoint" else f"{name} answers" if rest == "rollouts" else stage
+
+
+def gpus_held(step: Sequence[Needs]) -> float:
+    """GPUs that a step may hold at most."""
+    return sum(needs.most_gpus for needs in step)
 
 
 def cpus_needed(recipe: Recipe) -> float:

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,15 @@ class Counts:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._started: float | None = None
+        self._why_stopped: str | None = None
+
+    def stop(self, why: str) -> None:
+        """Note why the work cannot go on; the first reason counts. On its way to the driver an exception loses its type and
+        its cause."""
+        self._why_stopped = self._why_stopped or why
+
+    def why_stopped(self) -> str | None:
+        return self._why_stopped
 
     def add(self, **counts: int) -> None:
         self._counts.update(counts)
@@ -53,18 +62,21 @@ def start_actor(counts: type[Counts], *arguments: Any) -> Any:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str, counts: Any = None) -> Iterator[Any]:
+def progress(
+    what: str, total: int, unit: str, counts: Any = None, *, why_over: Callable[[], str | None] = lambda: None
+) -> Iterator[Any]:
     """Draw `what` until the block ends; yields the handle of the `Counts` actor whose `done` is measured against total.
 
     Other counts are shown in the same line: `tokens` per second, `cut_off` as a share of `rollouts`, `engines` alive, how
-    many are `quarantined`. `found` is the part of `done` that was there when work began. The actor ends with the block.
+    many are `quarantined`. `found` is the part of `done` that was there when work began. The actor ends with the block. It
+    is told to stop when `why_over`, which is asked now and then, gives a reason.
 
         with progress("train", 120, "steps") as counts:
             counts.set.remote(done=1)
     """
     counts = counts or start_actor(Counts)
     finished = threading.Event()
-    drawer = threading.Thread(target=_draw, args=(what, total, unit, counts, finished), daemon=True)
+    drawer = threading.Thread(target=_draw, args=(what, total, unit, counts, finished, why_over), daemon=True)
     drawer.start()
     try:
         yield counts
@@ -74,11 +86,15 @@ def progress(what: str, total: int, unit: str, counts: Any = None) -> Iterator[A
         ray.kill(counts)
 
 
-def _draw(what: str, total: int, unit: str, counts: Any, finished: threading.Event) -> None:
+def _draw(
+    what: str, total: int, unit: str, counts: Any, finished: threading.Event, why_over: Callable[[], str | None]
+) -> None:
     started, last_line = time.monotonic(), 0.0
     on_terminal = sys.stderr.isatty()
     while True:
         over = finished.wait(0.5 if on_terminal else 2)
+        if why := why_over():
+            counts.stop.remote(why)
         try:
             read, stall_message = ray.get([counts.read.remote(), counts.stall_message.remote()], timeout=5)
         except ray.exceptions.GetTimeoutError:

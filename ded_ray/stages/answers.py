@@ -22,6 +22,7 @@ from ded_ray.run import Run, Stage
 from ded_ray.stages.counts import count_problems, count_rollouts, rollouts_of_folder, seal_marked
 from ded_ray.stages.inputs import Inputs
 from ded_ray.stages.problems import put_in_order
+from ded_ray.stages.spending import WhyOver, spending
 from ded_ray.stages.verdicts import open_judge
 
 if TYPE_CHECKING:
@@ -60,31 +61,39 @@ def answers(
         raise BadInput(f"{name}: no problem is left to answer{_why_none_is_left(run, questions)}")
     from ded_ray.runtime.connect import start_ray
     from ded_ray.runtime.map_groups import read_parquet, write_parquet
-    from ded_ray.runtime.needs import check_gpus
+    from ded_ray.runtime.needs import check_gpus, streaming_needs
 
     start_ray(run.recipe)
     check_gpus(models, run.recipe.train)
-    if verdicts.done:
-        write_parquet(transform(read_parquet(verdicts.folder)), last.begin())
-    else:
-        for line in inputs.prompt_previews(name):
-            print(line, file=sys.stderr)
-        if not rollouts.done:
-            rollouts.begin(keep=True)
-        asked = [(job, questions.folder) for job in jobs]
-        with verified_answers(run, f"{name} answers", asked, save_to=verdicts.begin()) as groups:
-            write_parquet(transform(groups), last.begin())
+    needs = streaming_needs(run.recipe, [model.engine for model in models], reads=record is Group)
+    with spending(run, rollouts.name, needs) as why_over:
+        if verdicts.done:
+            write_parquet(transform(read_parquet(verdicts.folder)), last.begin())
+        else:
+            for line in inputs.prompt_previews(name):
+                print(line, file=sys.stderr)
+            if not rollouts.done:
+                rollouts.begin(keep=True)
+            asked, folder = [(job, questions.folder) for job in jobs], verdicts.begin()
+            with verified_answers(run, f"{name} answers", asked, save_to=folder, why_over=why_over) as groups:
+                write_parquet(transform(groups), last.begin())
     _seal(jobs, questions, stages=(rollouts, verdicts, last), record=record)
     return last
 
 
 @contextmanager
 def verified_answers(
-    run: Run, title: str, asked: Sequence[tuple[GenerateJob, Path]], *, save_to: Path | None = None
+    run: Run,
+    title: str,
+    asked: Sequence[tuple[GenerateJob, Path]],
+    *,
+    save_to: Path | None = None,
+    why_over: WhyOver = lambda: None,
 ) -> "Iterator[Dataset]":
     """Groups of all jobs, each for a folder of problems, with verdicts. Lazy, while the block runs, with a line of progress.
 
-    With `save_to` every batch of verdicts is also written there as it passes.
+    With `save_to` every batch of verdicts is also written there as it passes. The block ends with Stopped, and all that was
+    made is saved, when `why_over` gives a reason.
     """
     from ded_ray.generate.monitor import EngineMonitor, max_deaths
     from ded_ray.generate.ray_data import generate
@@ -97,7 +106,7 @@ def verified_answers(
     deaths = sum(max_deaths(job.generator.engine) for job, _ in asked)
     monitor = start_actor(EngineMonitor, quarantine_of(run), deaths)
     with ExitStack() as open_plans:
-        open_plans.enter_context(progress(title, num_asked, "groups", monitor))
+        open_plans.enter_context(progress(title, num_asked, "groups", monitor, why_over=why_over))
         stop_rule = partial(AllVerdictsAgree, recipe.verify)
         first, *others = [open_plans.enter_context(generate(*pair, monitor, stop_rule)) for pair in asked]
         groups = first.union(*others) if others else first

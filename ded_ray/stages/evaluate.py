@@ -23,6 +23,7 @@ from ded_ray.stages.counts import count_rollouts, rollouts_of_groups, seal_marke
 from ded_ray.stages.inputs import Inputs, can_be_evaluated, models_of
 from ded_ray.stages.problems import write_problem_file
 from ded_ray.stages.serve import served_model
+from ded_ray.stages.spending import spending
 
 PROBLEMS_PER_TASK = 16
 """Nothing waits for a single group here, and small models answer faster than Ray Data starts tasks."""
@@ -115,15 +116,20 @@ def _write_questions(folder: Path, benchmarks: dict[str, list[Problem]], recipe:
 
 
 def _evaluate_together(pending: Sequence[Pending], asked: Sequence[Asked], recipe: Recipe) -> None:
-    title = f"evaluate {', '.join(model.name for _, model in pending)}"
-    with _generators(pending, recipe) as generators:
+    from ded_ray.runtime.needs import evaluation_needs
+
+    title, (first, _) = f"evaluate {', '.join(model.name for _, model in pending)}", pending[0]
+    with (
+        spending(first.run, first.name, evaluation_needs(recipe)) as why_over,
+        _generators(pending, recipe) as generators,
+    ):
         jobs = {
             (model.name, each.num_samples): (_job(stage, model, generator, each.num_samples, recipe), each)
             for (stage, model), generator in zip(pending, generators, strict=True)
             for each in asked
         }
         pairs = [(job, each.folder) for job, each in jobs.values()]
-        with verified_answers(pending[0][0].run, title, pairs) as groups:
+        with verified_answers(first.run, title, pairs, why_over=why_over) as groups:
             answered = {row["group_id"]: Group.from_row(row) for row in groups.iter_rows()}
     for stage, model in pending:
         own = [found for (name, _), found in jobs.items() if name == model.name]

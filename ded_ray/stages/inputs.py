@@ -8,6 +8,7 @@ from ded_ray.generate.preflight import check_answers, check_model, check_prompts
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe, TransformersEngine, VllmEngine
 from ded_ray.records import Problem
 from ded_ray.sources.problems import read_all, read_problems
+from ded_ray.stages.spending import check_budget
 from ded_ray.train.preflight import check_student
 from ded_ray.verify.own import check_function
 from ded_ray.verify.references import tell_unverifiable, why_unverifiable
@@ -34,6 +35,12 @@ class Inputs:
 
 def read_inputs(recipe: Recipe) -> Inputs:
     """Read every source and check that every prompt fits every model that will be asked. Raises BadInput."""
+    inputs = read_sources(recipe)
+    return replace(inputs, prompt_preview=check_models(inputs, recipe))
+
+
+def read_sources(recipe: Recipe) -> Inputs:
+    """Problems and benchmarks alone: no model is looked at. Raises BadInput."""
     problems = _mark_unverifiable(read_all(recipe.problems), recipe)
     benchmarks = {benchmark.name: _kept(read_problems(benchmark.problems)) for benchmark in recipe.evaluate.benchmarks}
     for name in (name for name, questions in benchmarks.items() if not questions):
@@ -41,23 +48,39 @@ def read_inputs(recipe: Recipe) -> Inputs:
     held_out = [problem for questions in benchmarks.values() for problem in questions]
     names = sorted({problem.verifier for problem in [*problems, *held_out]})
     verifiers = {name: check_function(name, "problems.verifier") for name in names}
-    prompt_preview = {}
+    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
+    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
+    return Inputs(problems, benchmarks, verifiers, {}, warnings)
+
+
+def check_models(inputs: Inputs, recipe: Recipe) -> dict[str, str]:
+    """What each model will be shown of the first problem. Raises BadInput for the first that cannot do what the recipe
+    wants of it."""
+    prompt_preview, held_out = {}, [problem for questions in inputs.benchmarks.values() for problem in questions]
     for knob, generator in models_of(recipe).items():
         if knob == "student" and not recipe.student.measure_pass_rate:
             check_model(generator, knob)  # it is trained all the same
             continue
-        if preview := check_answers(_kept(problems), generator, knob):
+        if preview := check_answers(_kept(inputs.problems), generator, knob):
             prompt_preview[knob] = preview
     check_student(recipe.student, recipe.train)
+    check_budget(recipe)
     _check_benchmarks_fit(held_out, recipe)
     _check_teachers_differ(recipe)
     if recipe.teachers.choose:
         check_comparable(recipe)
     if recipe.verify.judge is not None:
         check_answers([], recipe.verify.judge, "verify.judge")
-    sources = {"problems": problems, **{f"benchmark {name}": questions for name, questions in benchmarks.items()}}
-    warnings = [line for what, questions in sources.items() if (line := tell_unverifiable(questions, what))]
-    return Inputs(problems, benchmarks, verifiers, prompt_preview, warnings)
+    return prompt_preview
+
+
+def why_refused(inputs: Inputs, recipe: Recipe) -> str | None:
+    """The line with which a run of this recipe would end before it begins; None where it would begin."""
+    try:
+        check_models(inputs, recipe)
+    except BadInput as error:
+        return str(error)
+    return None
 
 
 def _mark_unverifiable(problems: list[Problem], recipe: Recipe) -> list[Problem]:

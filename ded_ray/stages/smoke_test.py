@@ -22,6 +22,7 @@ from ded_ray.stages.answers import answers
 from ded_ray.stages.evaluate import Measured, evaluate_models
 from ded_ray.stages.inputs import Inputs
 from ded_ray.stages.problems import kept_problems, write_problems
+from ded_ray.stages.spending import spending
 from ded_ray.stages.train import train_on
 from ded_ray.teachers.select import Rates, Row, choose, compare, disagreement, mean_score
 
@@ -200,7 +201,9 @@ def _on_a_worker(run: Run, work: Callable[..., Any], *arguments: Any) -> Any:
     start_ray(run.recipe)
     import ray
 
-    return ray.get(ray.remote(**reading_needs(run.recipe.curate.reading).resources)(work).remote(*arguments))
+    needs = reading_needs(run.recipe.curate.reading)
+    with spending(run, "smoke_read", [needs]):
+        return ray.get(ray.remote(**needs.resources)(work).remote(*arguments))
 
 
 def _write_row(stage: Stage, row: dict[str, Any]) -> None:

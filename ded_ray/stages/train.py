@@ -6,6 +6,7 @@ from ded_ray.errors import NoExamples
 from ded_ray.files.folders import remove
 from ded_ray.recipe import Recipe
 from ded_ray.run import Run, Stage
+from ded_ray.stages.spending import spending
 
 
 def train_student(run: Run, curated: Stage) -> Stage:
@@ -26,6 +27,7 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     from ded_ray.runtime.connect import start_ray
 
     start_ray(recipe)
+    from ded_ray.runtime.needs import train_needs
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
     from ded_ray.train.held_out import best_step, split
@@ -43,7 +45,10 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
         raise NoExamples(f"train: nothing is left to train on ({why}); loosen curate or train.max_length")
     trained, held_out = split(Tokens(tokens), config.held_out)
     total = num_steps(len(trained), config.batch_size, config.epochs, config.max_steps)
-    with progress("train", total, "steps") as counts:
+    with (
+        spending(stage.run, stage.name, [train_needs(config)]) as why_over,
+        progress("train", total, "steps", why_over=why_over) as counts,
+    ):
         curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
     remove(tokens)
     best = {"held_out": len(held_out), "best_step": best_step(curve)} if held_out else {}

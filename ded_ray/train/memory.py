@@ -41,7 +41,7 @@ class Memory:
 def memory_of(config: Any, train: Train) -> Memory:
     """Of a student with this transformers configuration, when it is trained so."""
     text, width = config.get_text_config(), 2 if train.in_bf16 else 4
-    total, embedding, layer = _parameters(config, text.num_hidden_layers)
+    total, embedding, layer = parameters_of(config)
     trained = _adapter_parameters(text, train) if train.lora is not None else total
     parameters_by, gradients_by, optimizer_by = _divisors(train)
     gathered = width * (2 * layer + embedding) if parameters_by > 1 else 0
@@ -80,7 +80,7 @@ def _divisors(train: Train) -> tuple[int, int, int]:
     return (1, 1, 1)
 
 
-def _parameters(config: Any, num_layers: int) -> tuple[int, int, int]:
+def parameters_of(config: Any) -> tuple[int, int, int]:
     """(all parameters, those of the embedding, those of one layer), counted on the model itself, without its weights."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -90,7 +90,7 @@ def _parameters(config: Any, num_layers: int) -> tuple[int, int, int]:
     total = sum(parameter.numel() for parameter in model.parameters())
     embedding = math.prod(model.get_input_embeddings().weight.shape)
     heads = embedding if config.get_text_config().tie_word_embeddings else 2 * embedding
-    return total, embedding, (total - heads) // num_layers
+    return total, embedding, (total - heads) // config.get_text_config().num_hidden_layers
 
 
 def _adapter_parameters(text: Any, train: Train) -> int:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 import torch
 from ray.train import Checkpoint, CheckpointUploadMode
@@ -79,10 +80,15 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
         if place.rank == 0:
             config["counts"].set.remote(done=step + 1)
         every = train.held_out.every_steps if train.held_out is not None else train.checkpoint_every_steps
-        if (step + 1) % every == 0 or step + 1 == total:
+        why = _why_stopped(config["counts"], place) if step + 1 < total else None
+        # With held-out questions checkpoints are measurements, which a stop must not add to.
+        if (step + 1) % every == 0 or step + 1 == total or (why and train.held_out is None):
             if held_out:
                 history.measured(**{LOSS: held_out_loss(strategy, tokens, held_out, place)})
             _checkpoint(strategy, history, rank=place.rank)
+        if why:
+            history.finish()
+            return why
 
     last = [trained[i] for i in batch_at(history.num_steps - 1, len(trained), train.batch_size, config["seed"])]
     if wrong := what_went_wrong(loss_of(strategy, tokens, last, place)[0], 0.0, []):
@@ -90,6 +96,14 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     _load_best(strategy, history)
     _export(strategy, chat, history, model_path(student.model), folder, rank=place.rank)
     return None
+
+
+def _why_stopped(counts: Any, place: Place) -> str | None:
+    """Why the driver wants no further step; None while it does. A collective; the first worker alone knows the words."""
+    why = ray.get(counts.why_stopped.remote()) if place.rank == 0 else None
+    is_stopped = torch.tensor(int(why is not None), device=place.device)
+    torch.distributed.broadcast(is_stopped, 0)
+    return why or "stopped" if is_stopped.item() else None
 
 
 def _load_best(strategy: Strategy, history: History) -> None:

@@ -136,6 +136,22 @@ def test_a_killed_worker_does_not_change_the_training(ddp, tokens, tmp_path, str
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
 
 
+def test_a_training_that_is_told_to_stop_goes_on_from_that_very_step(ddp, tokens, tmp_path):
+    class OverBudget(Counts):
+        def set(self, **counts: int) -> None:
+            super().set(**counts)
+            if counts["done"] == 3:
+                self.stop("the budget is spent")
+
+    with pytest.raises(Stopped, match="the budget is spent"):
+        trained(tokens, tmp_path, counts=ray.remote(OverBudget).remote(), checkpoint_every_steps=100)
+    counts = ray.remote(Counts).remote()
+    curve = trained(tokens, tmp_path, counts=counts, checkpoint_every_steps=100)
+    assert ray.get(counts.read.remote())["found"] == 4, "the first step that it did itself"
+    assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
+    assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
+
+
 @pytest.mark.slow
 def test_the_best_checkpoint_on_held_out_questions_comes_out(ray_cluster, tokens, tmp_path):
     """A rate at which the student first learns and then forgets: what comes out is not what it ended with."""

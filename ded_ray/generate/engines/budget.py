@@ -10,6 +10,7 @@ from uuid import uuid4
 from ded_ray.errors import Stopped
 from ded_ray.files.lines import append_line, read_lines
 from ded_ray.recipe import OpenAIEngine
+from ded_ray.records import stable_hash
 
 
 @dataclass(slots=True)
@@ -20,6 +21,11 @@ class Cost:
     @property
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    def usd(self, prices: OpenAIEngine) -> float:
+        """At these prices; what has none costs nothing."""
+        prompt, completion = prices.usd_per_million_prompt_tokens, prices.usd_per_million_completion_tokens
+        return ((prompt or 0) * self.prompt_tokens + (completion or 0) * self.completion_tokens) / 1e6
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
@@ -47,10 +53,6 @@ class Budget:
         self._open: list[Reservation] = []
         self._changed = asyncio.Condition()
 
-    def usd(self, cost: Cost) -> float:
-        prompt, completion = self._config.usd_per_million_prompt_tokens, self._config.usd_per_million_completion_tokens
-        return ((prompt or 0) * cost.prompt_tokens + (completion or 0) * cost.completion_tokens) / 1e6
-
     @asynccontextmanager
     async def reservation(self, at_most: Cost) -> AsyncIterator[Reservation]:
         """Set this much aside while the block runs; its real cost is added to `spent`. Raises Stopped, see `reserve`."""
@@ -72,7 +74,7 @@ class Budget:
         async with self._changed:
             while not self._fits(reservation.spent + more, reservation):
                 if all(other is reservation or other.waiting for other in self._open):
-                    spent = f"{self.spent.tokens} tokens ({self.usd(self.spent):.2f} USD) are spent"
+                    spent = f"{self.spent.tokens} tokens ({self.spent.usd(self._config):.2f} USD) are spent"
                     raise Stopped(
                         f"{spent}, and the next group may exceed the cap; raise engine.max_tokens_spent or max_usd"
                     )
@@ -89,7 +91,7 @@ class Budget:
         others = sum((other.reserved for other in self._open if other is not reservation), Cost())
         total = self.spent + others + reserved
         return (total.tokens <= (self._config.max_tokens_spent or total.tokens)
-                and self.usd(total) <= (self._config.max_usd or self.usd(total)))  # fmt: skip
+                and total.usd(self._config) <= (self._config.max_usd or total.usd(self._config)))  # fmt: skip
 
     def record_request(self, at_most: Cost) -> str:
         """Before a request is sent; returns the name under which `record_cost` replaces this line."""
@@ -104,6 +106,11 @@ class Budget:
 
     def _write(self, name: str, cost: Cost) -> None:
         append_line(self._file, {"request": name, **asdict(cost)})
+
+
+def costs_file(model: str, engine: OpenAIEngine) -> str:
+    """The name of the file, beside a model's groups, of what its endpoint has cost."""
+    return f".spent-{stable_hash(model, engine.base_url)}.jsonl"
 
 
 def read_costs(file: Path) -> dict[str, Cost]:
