@@ -99,6 +99,7 @@ class _HeadLoss(torch.autograd.Function):
                     torch.matmul(grad, matrix_VD, out=grad_hidden[piece])
                 if grad_weight is not None:
                     _add_product(grad_weight, grad, inputs_ND[piece])
+                del logits, grad  # else they would be there beside the next chunk's
         ctx.gradients = (
             None if grad_hidden is None else grad_hidden.to(hidden_ND.dtype),
             None if grad_weight is None else grad_weight.to(weight_VD.dtype),
