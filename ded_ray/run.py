@@ -26,6 +26,9 @@ from ded_ray.recipe import Recipe
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import stable_hash
 
+CLUSTER_FILE = "cluster.jsonl"
+"""What the cluster had while each step ran, see `runtime/watch.py`."""
+
 MANIFEST = "_manifest.json"
 """The underscore keeps it out of what Arrow and Ray read as the folder's data."""
 

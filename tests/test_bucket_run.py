@@ -90,9 +90,10 @@ def saved(folder) -> set[str]:
     return {row["problem_id"] for row in groups} | set(parts)
 
 
-def wait_for(condition, seconds: float = 600) -> None:
+def wait_for(condition, driver: subprocess.Popen[str], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
+        assert driver.poll() is None, driver.communicate()[0][-4000:]
         assert time.monotonic() < deadline, "it never came so far"
         time.sleep(0.2)
 
@@ -122,15 +123,14 @@ def test_kills_and_a_failing_store_change_nothing(tmp_path):
                     return drivers[-1]
 
                 driver = start()
-                wait_for(lambda: len(asked()) >= 8 or driver.poll() is not None)
-                assert driver.poll() is None, driver.communicate()[0][-4000:]
+                wait_for(lambda: len(asked()) >= 8, driver)
                 driver.send_signal(signal.SIGKILL)
                 for child in psutil.Process(driver.pid).children(recursive=True):
                     child.kill()
                 before, were_asked = saved(there), len(asked())
                 assert before, "nothing was saved before the kill"
                 driver = start()
-                wait_for(lambda: len(asked()) >= were_asked + 8)
+                wait_for(lambda: len(asked()) >= were_asked + 8, driver)
                 nodes.pop(1).kill()
                 nodes.append(Node(f"--address={address}", "--num-cpus=2"))
                 output, _ = driver.communicate(timeout=900)

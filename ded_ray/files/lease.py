@@ -101,7 +101,10 @@ def _is_gone(path: Path, other: dict[str, Any]) -> bool:
 
 def _lives(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1  # another process may have its number by now
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:  # killed, and whoever started it has not asked yet
+            return False
+        return abs(process.create_time() - started) < 1  # another process may have its number by now
     except psutil.NoSuchProcess:
         return False
 

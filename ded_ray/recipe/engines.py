@@ -168,13 +168,15 @@ class ReplayEngine(Config):
 class ScriptedEngine(Config):
     """A fake for tests and scale runs: knows the answers, and errs and gets cut off at known rates."""
 
-    SPEED = frozenset({"workers", "batch_size", "seconds_per_group", "dies_at", "notes"})
+    SPEED = frozenset({"workers", "batch_size", "num_gpus", "seconds_per_group", "dies_at", "notes"})
 
     kind: Literal["scripted"] = "scripted"
     error_rate: Rate = 0.3
     cut_off_rate: Rate = 0.0
     workers: Workers = 1
     batch_size: PositiveInt = 64
+    num_gpus: Annotated[float, Field(ge=0)] = 0
+    """Held per worker, and left alone."""
     seconds_per_group: Annotated[float, Field(ge=0)] = 0
     """Seconds that each group pretends to take."""
     dies_at: str | None = None

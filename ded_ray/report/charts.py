@@ -118,3 +118,37 @@ def _against_students(rows: list[dict[str, Any]], key: str, label: str, winner: 
     axes.set_ylabel("its student's score")
     axes.margins(0.2)
     return _svg(figure)
+
+
+def cluster(rows: Sequence[dict[str, Any]]) -> Markup:
+    """Nodes, and CPUs or GPUs: there, held and wanted, over the minutes of a run without its pauses."""
+    what = "gpus" if any(row["gpus"] for row in rows) else "cpus"
+    minutes, begins = _working_minutes(rows)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 3.8), sharex=True)
+    above.step(minutes, [row["nodes"] for row in rows], where="post", color=GREY)
+    above.set_ylabel("nodes")
+    for label, key, style in (("there", what, GREY), ("held", f"{what}_held", BLUE), ("wanted", f"{what}_wanted", ORANGE)):
+        below.step(minutes, [row[key] for row in rows], where="post", color=style, label=label)
+    below.set_ylabel(what.upper().replace("S", "s"))
+    below.set_xlabel("minutes")
+    below.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    for step, minute in begins:
+        above.axvline(minute, color="#e4e8ec", zorder=0)
+        above.annotate(step, (minute, 1), xycoords=("data", "axes fraction"), fontsize=7, rotation=25, va="bottom")
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+    return _svg(figure)
+
+
+def _working_minutes(
+    rows: Sequence[dict[str, Any]], longest_seconds: float = 60
+) -> tuple[list[float], list[tuple[str, float]]]:
+    """(the minute of each row, and where each step begins)"""
+    minutes, begins, now = list[float](), list[tuple[str, float]](), 0.0
+    for before, row in zip([None, *rows[:-1]], rows, strict=True):
+        now += min(row["time"] - before["time"], longest_seconds) / 60 if before else 0
+        minutes.append(now)
+        if before is None or before["step"] != row["step"]:
+            begins.append((row["step"], now))
+    return minutes, begins

@@ -6,13 +6,14 @@ from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader
 
+from ded_ray.files.lines import read_lines
 from ded_ray.files.parts import write_atomically
 from ded_ray.records import Status
 from ded_ray.report import charts
 from ded_ray.report.beside import planned_beside_actual
 from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
 from ded_ray.report.terminal import teacher_table
-from ded_ray.run import Run
+from ded_ray.run import CLUSTER_FILE, Run
 
 
 def write_report(run: Run) -> Path:
@@ -40,11 +41,19 @@ def write_report(run: Run) -> Path:
         teachers=teacher_table(choice) if choice else [],
         teacher_charts=charts.teachers(choice) if choice else [],
         curve=charts.curve(curve) if curve else None,
+        cluster=charts.cluster(load) if (load := _cluster_load(run)) else None,
         score_chart=charts.scores(scores) if scores else None,
         verdict=verdicts_of(scores),
     )  # fmt: skip
     write_atomically(run.folder / "report.html", page)
     return run.folder / "report.html"
+
+
+def _cluster_load(run: Run) -> list[dict[str, Any]]:
+    """What the cluster had while the run went on; nothing where it was one machine without GPUs all the time."""
+    file = run.folder / CLUSTER_FILE
+    rows = list(read_lines(file)) if file.exists() else []
+    return rows if any(row["nodes"] > 1 or row["gpus"] for row in rows) else []
 
 
 def _environment() -> Environment:

@@ -86,7 +86,7 @@ def engine_needs(engine: EngineConfig) -> Needs:
             return Needs("engines", engine.num_cpus, 1 if engine.device == "gpu" else 0, least, most, shards)
         case ScriptedEngine():
             least, most = least_and_most(engine.workers)
-            return Needs("engines", WAITING_ENGINE.num_cpus, 0, least, most)
+            return Needs("engines", WAITING_ENGINE.num_cpus, engine.num_gpus, least, most)
     return WAITING_ENGINE
 
 

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ded_ray.errors import BadInput
 from ded_ray.generate.engines.budget import Cost, costs_file, read_costs
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe
-from ded_ray.run import Run
+from ded_ray.run import CLUSTER_FILE, Run
 from ded_ray.runtime.needs import Needs, gpus_held, step_of
 from ded_ray.runtime.spending import Spending, WhyOver
+
+if TYPE_CHECKING:
+    from ded_ray.runtime.watch import Watch
 
 SPENT_FILE = "spent.json"
 
@@ -22,8 +26,19 @@ def spending(run: Run, stage: str, needs: Sequence[Needs]) -> Iterator[WhyOver]:
     The block is to end soon after what is yielded gives a line.
     """
     spent = Spending(run.folder / SPENT_FILE, run.recipe.budget, partial(endpoint_usd, run.recipe, run.folder))
-    with spent.step(step_of(stage), gpus_held(needs)) as why_over:
-        yield why_over
+    with spent.step(step_of(stage), gpus_held(needs)) as count:
+        yield partial(_count, count, _watch(run, stage, needs))
+
+
+def _watch(run: Run, stage: str, needs: Sequence[Needs]) -> "Watch":
+    from ded_ray.runtime.watch import Watch
+
+    return Watch(run.folder / CLUSTER_FILE, step_of(stage), needs)
+
+
+def _count(count: WhyOver, watch: "Watch") -> str | None:
+    watch.note()
+    return count()
 
 
 def endpoint_usd(recipe: Recipe, folder: Path) -> float:

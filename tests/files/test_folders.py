@@ -1,11 +1,13 @@
 """A folder in a bucket does what one on disk does, also over a line that fails."""
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 import uuid
 
+import psutil
 import pyarrow as pa
 import pytest
 from bucket import credentials, environment, failing_line, s3_server
@@ -110,14 +112,16 @@ def test_a_second_driver_is_told_who_holds_the_run(folder):
 
 
 def test_a_driver_that_was_killed_holds_nothing(folder):
-    ended = multiprocessing.get_context("spawn").Process(target=int)
-    ended.start()
-    ended.join()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it is over, and still in the list of processes
     with lease(folder):
         content = json.loads((folder / LEASE_FILE).read_text())
-    write_atomically(folder / LEASE_FILE, json.dumps(content | {"token": "theirs", "pid": ended.pid}))
-    with lease(folder):
-        pass
+    theirs = content | {"token": "theirs", "pid": ended.pid, "started": psutil.Process(ended.pid).create_time()}
+    for _ in range(2):
+        write_atomically(folder / LEASE_FILE, json.dumps(theirs))
+        with lease(folder):
+            pass
+        ended.wait()
     # the number of our own process, used by another one before
     write_atomically(folder / LEASE_FILE, json.dumps(content | {"token": "theirs", "started": 1.0}))
     with lease(folder):
