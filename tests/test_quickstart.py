@@ -143,6 +143,7 @@ def test_serve_answers_and_goes_when_told(quickstart):
         stderr=subprocess.PIPE,
         text=True,
         cwd=PROJECT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs behind nohup ignores it
     )
     try:
         line = process.stdout.readline()
