@@ -10,7 +10,8 @@ attention and M feed-forward numbers a token, and a vocabulary of V:
     gradients    4 Q
     optimiser    8 Q
     activations  c T (6 D + 6 A + 4 M) of every layer; with checkpointing of one, and c T D of the others
-    head         4 bytes of each logit of a chunk, 4 V D for its gradient, c T D for the hidden states and theirs
+    head         4 bytes of each logit of a chunk, 4 V D for its gradient, c T D for the hidden states and theirs; with
+                 checkpointing of the chunk only what exceeds the one layer, as they are never there together
 
 c is 2 in bf16 and 4 in float32; what a strategy divides is divided by N. Flash attention keeps no matrix of scores.
 """
@@ -57,7 +58,8 @@ def memory_of(config: Any, train: Train) -> Memory:
     )
     chunk = min(CHUNK_ELEMENTS, tokens * text.vocab_size)
     trains_head = train.lora is None
-    head = 4 * chunk + (4 * text.vocab_size * hidden if trains_head else 0) + 3 * width * tokens * hidden
+    logits = max(0, 4 * chunk - of_a_layer) if train.activation_checkpointing else 4 * chunk
+    head = logits + (4 * text.vocab_size * hidden if trains_head else 0) + 3 * width * tokens * hidden
     on_gpu = not (isinstance(train.strategy, Fsdp2) and train.strategy.cpu_offload)
     keeps_optimizer = on_gpu and not (isinstance(train.strategy, DeepSpeed) and train.strategy.offload_optimizer)
     keeps_parameters = on_gpu and not (isinstance(train.strategy, DeepSpeed) and train.strategy.offload_parameters)
