@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -79,7 +80,10 @@ class Node:
 
 
 def curated(folder) -> list[Group]:
-    return sorted(read_records(folder / "curated", Group), key=lambda group: group.group_id)
+    groups = sorted(read_records(folder / "curated", Group), key=lambda group: group.group_id)
+    for group in groups:
+        group.rollouts = [replace(rollout, seconds=None) for rollout in group.rollouts]
+    return groups
 
 
 def saved(folder) -> set[str]:
