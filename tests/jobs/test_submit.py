@@ -154,6 +154,7 @@ def test_what_a_job_trained_is_served_by_another_one(head, project):
         told = subprocess.run(logs, env=head[1], capture_output=True, text=True, timeout=100).stdout
         if found := re.search(r"serving student, base at (\S+)", told):
             break
+        assert "FAILED" not in status(head, "serve"), told[-3000:]
         time.sleep(1)
     assert found, told[-3000:]
     ask = {"model": "student", "messages": [{"role": "user", "content": "Left to right, mod 10: 1+2"}], "max_tokens": 20}
