@@ -134,7 +134,7 @@ def test_a_job_that_is_stopped_goes_on_with_the_next_submit(head, project):
     command = [RAY, "job", "stop", f"--address=http://127.0.0.1:{head[0]}", "first"]
     stopped = subprocess.run(command, env=head[1], capture_output=True, text=True, timeout=200)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    assert "STOPPED" in status(head, "first")
+    assert "was stopped" in status(head, "first")
     assert not folder_at("s3://bucket/one/.lease.json").exists(), "it ended in its own time"
     saved = {path.name for path in rollouts.glob(".journal-*")}
     assert saved
@@ -154,7 +154,7 @@ def test_what_a_job_trained_is_served_by_another_one(head, project):
         told = subprocess.run(logs, env=head[1], capture_output=True, text=True, timeout=100).stdout
         if found := re.search(r"serving student, base at (\S+)", told):
             break
-        assert "FAILED" not in status(head, "serve"), told[-3000:]
+        assert "failed" not in status(head, "serve"), told[-3000:]
         time.sleep(1)
     assert found, told[-3000:]
     ask = {"model": "student", "messages": [{"role": "user", "content": "Left to right, mod 10: 1+2"}], "max_tokens": 20}
