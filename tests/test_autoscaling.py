@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 from conftest import PROJECT
 
@@ -35,23 +36,24 @@ RECIPE = {
     },
 }  # fmt: skip
 
-PROGRAM = """
-import os, signal, subprocess, sys, time
-import psutil, ray, ray.cluster_utils, yaml
-from pathlib import Path
-from ray.cluster_utils import AutoscalingCluster
-
-# Ray's own example of such a cluster is not in its wheel.
+# Ray's own, which is not in its wheel (2.60).
 EXAMPLE = {
     "cluster_name": "fake_multinode", "max_workers": 8, "upscaling_speed": 1.0, "idle_timeout_minutes": 0.1,
     "provider": {"type": "fake_multinode", "use_node_id_as_ip": True, "disable_node_updaters": True,
                  "disable_launch_config_check": True},
-    "head_node_type": "ray.head.default", "auth": {}, "docker": {}, "file_mounts": {}, "cluster_synced_files": [],
-    "file_mounts_sync_continuously": False, "rsync_exclude": [], "rsync_filter": [], "initialization_commands": [],
+    "available_node_types": {}, "head_node_type": "ray.head.default", "auth": {}, "docker": {}, "file_mounts": {},
+    "cluster_synced_files": [], "file_mounts_sync_continuously": False, "rsync_exclude": [], "rsync_filter": [],
+    "initialization_commands": [],
     **{f"{whose}_commands": [] for whose in ("setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")},
-}
-yaml.safe_load = lambda file: EXAMPLE
-ray.cluster_utils.open = lambda name, *mode: None if "example.yaml" in str(name) else open(name, *mode)
+}  # fmt: skip
+FAKES = Path(ray.__file__).parent / "autoscaler" / "_private" / "fake_multi_node"
+
+PROGRAM = """
+import os, signal, subprocess, sys, time
+import psutil, ray
+from pathlib import Path
+from ray.cluster_utils import AutoscalingCluster
+
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 os.environ["RAY_AUTH_MODE"] = "disabled"
 cluster = AutoscalingCluster(
@@ -101,7 +103,11 @@ def test_nodes_come_for_a_step_and_go_after_it(tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     recipe = RECIPE | {"teacher": RECIPE["teacher"] | {"engine": RECIPE["teacher"]["engine"] | {"notes": str(notes)}}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    script = 'mount -t tmpfs tmpfs /tmp/ray && exec "$@"'
+    (tmp_path / "example.yaml").write_text(yaml.safe_dump(EXAMPLE))
+    script = f"""
+        mount -t tmpfs tmpfs /tmp/ray && cp -r {FAKES} /tmp/ray/fakes && cp {tmp_path}/example.yaml /tmp/ray/fakes/ &&
+        mount --bind /tmp/ray/fakes {FAKES} && exec "$@"
+    """
     Path("/tmp/ray").mkdir(exist_ok=True)  # noqa: S108
     command = [*own, "sh", "-c", script, "sh", sys.executable, "-c", PROGRAM, "v2", str(tmp_path), str(notes)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=1700)

@@ -129,3 +129,10 @@ def test_errors_are_named(client, change, status, says):
         client.chat.completions.create(**ASK | {"extra_body": change})
     assert error.value.status_code == status
     assert says in error.value.message
+
+
+def test_an_answer_has_the_id_of_its_request(client):
+    ask = {"model": "careful", "messages": [{"role": "user", "content": "Reverse: 12"}], "max_tokens": 2}
+    answered = client.chat.completions.with_raw_response.create(**ask, extra_headers={"x-request-id": "of-the-client"})
+    assert answered.headers["x-request-id"] == "of-the-client"
+    assert client.chat.completions.with_raw_response.create(**ask).headers["x-request-id"]
