@@ -44,7 +44,9 @@ RECIPE = {
     },
 }  # fmt: skip
 
-alone = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)  # noqa: S607
+PRIVATE.mkdir(exist_ok=True)
+mounts = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(PRIVATE)]
+alone = subprocess.run(mounts, capture_output=True, check=False)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(alone.returncode != 0, reason="needs the right to make mount namespaces (root)"),
@@ -55,7 +57,6 @@ class Node:
     """A Ray node with a temporary folder that nobody else sees."""
 
     def __init__(self, *arguments: str) -> None:
-        PRIVATE.mkdir(exist_ok=True)
         ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--include-dashboard=false", *arguments]
         ray.append(f"--dashboard-agent-listen-port={free_port()}")
         script = f'mount -t tmpfs tmpfs {PRIVATE} && mkdir {PRIVATE}/own && exec "$@"'
