@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ded_ray.recipe import DeepSpeed, Fsdp2, Train
-from ded_ray.train.head import CHUNK_ELEMENTS
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Memory:
 
 def memory_of(config: Any, train: Train) -> Memory:
     """Of a student with this transformers configuration, when it is trained so."""
+    from ded_ray.train.head import CHUNK_ELEMENTS  # and with it torch, which takes a second
+
     text, width = config.get_text_config(), 2 if train.in_bf16 else 4
     total, embedding, layer = parameters_of(config)
     trained = _adapter_parameters(text, train) if train.lora is not None else total
