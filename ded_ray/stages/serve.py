@@ -47,7 +47,7 @@ def serve_run(folder: Path, names: Sequence[str], *, host: str | None = None, po
 
 
 def app(arguments: dict[str, Any]) -> Any:
-    """What `serve run`, `serve build` and a RayService name: `run` is the folder, `models` names after commas.
+    """What `serve run`, `serve deploy` and a RayService name: `run` is the folder, `models` names after commas.
 
     Where it listens, and how many nodes it may take, is theirs to say. The token is in this process's environment.
     """
