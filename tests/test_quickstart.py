@@ -40,6 +40,11 @@ def test_rows_in_are_rows_kept_plus_rows_dropped(quickstart):
     assert by_stage["questions"]["dropped"]["student_pass_rate"] > 0
 
 
+def test_checkpoints_of_a_training_that_is_over_are_gone(quickstart):
+    assert (quickstart / "checkpoint" / "model").exists()
+    assert not (quickstart / "checkpoint" / "ray_train").exists()
+
+
 def test_a_rollout_keeps_what_was_found_out_about_it(quickstart):
     groups = list(read_records(quickstart / "curated", Group))
     kept = [r for g in groups for r in g.rollouts if r.dropped_because is None]

@@ -89,9 +89,12 @@ def work_of(recipe: Recipe, known: Known) -> list[Work]:
         questions = Interval.exactly(known.num_questions)
     if recipe.teachers.choose:
         work += _smoke_test(recipe, known, student, teachers)
+        teachers = [max(teachers, key=_most_tokens)]  # which one it will be is not known yet
     for teacher in teachers:
         sampling = teacher.generator.sampling
         label = f"{teacher.generator.model if len(teachers) > 1 else 'teacher'} answers"
+        if recipe.teachers.choose:
+            label = f"one teacher of {len(recipe.teachers.candidates)} answers"
         work.append(Answering("teacher answers", label, [teacher], questions, rollouts_of(sampling), sampling.max_tokens))
     work.append(_training(recipe, known, questions))
     sampling = recipe.evaluate.sampling
@@ -102,6 +105,11 @@ def work_of(recipe: Recipe, known: Known) -> list[Work]:
         label = f"evaluate {benchmark.name}"
         work.append(Answering("evaluate", label, models, asked, samples, sampling.max_tokens, served=True))
     return work
+
+
+def _most_tokens(teacher: Model) -> int:
+    """That it may write for one question."""
+    return teacher.generator.sampling.most_rollouts * teacher.generator.sampling.max_tokens
 
 
 def rollouts_of(sampling: Sampling) -> Interval:
