@@ -106,6 +106,7 @@ def test_a_finished_run_is_skipped_and_measured_and_compared(copied_quickstart):
     assert "<h2>Planned beside actual</h2>" in (copied_quickstart / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_sample_is_asked_once_and_used_by_the_run(tmp_path, ray_cluster):
     notes = tmp_path / "notes"
     scripted = f"{{kind: scripted, error_rate: 0.5, notes: {notes}}}"

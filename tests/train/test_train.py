@@ -134,6 +134,7 @@ def test_a_killed_worker_does_not_change_the_training(ddp, tokens, tmp_path, str
     assert [point["loss"] for point in curve] == pytest.approx([point["loss"] for point in ddp[1]], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_told_to_stop_goes_on_from_that_very_step(ddp, tokens, tmp_path):
     class OverBudget(Counts):
         def set(self, **counts: int) -> None:
