@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ded_ray.plan.interval import Interval
-from ded_ray.recipe import Generator, Recipe, Sampling
+from ded_ray.recipe import Generator, Recipe, ReplayEngine, Sampling, ScriptedEngine
 
 LEFT = Interval(0.1, 0.5, 1.0)
 """Share of the questions that the student leaves to the teacher. A guess: DED keeps 237 of 830 (its Method), an easy student
@@ -98,10 +98,12 @@ def work_of(recipe: Recipe, known: Known) -> list[Work]:
         work.append(Answering("teacher answers", label, [teacher], questions, rollouts_of(sampling), sampling.max_tokens))
     work.append(_training(recipe, known, questions))
     sampling = recipe.evaluate.sampling
+    no_models = ReplayEngine | ScriptedEngine
+    evaluated = [teacher for teacher in teachers if not isinstance(teacher.generator.engine, no_models)]
     for benchmark in recipe.evaluate.benchmarks:
         samples = Interval.exactly(benchmark.num_samples or sampling.num_rollouts)
         asked = Interval.exactly(known.benchmarks[benchmark.name])
-        models = [Model("base", recipe.student), student, *teachers]
+        models = [Model("base", recipe.student), student, *evaluated]
         label = f"evaluate {benchmark.name}"
         work.append(Answering("evaluate", label, models, asked, samples, sampling.max_tokens, served=True))
     return work
