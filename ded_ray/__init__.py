@@ -20,7 +20,7 @@ plan/         recipe -> tokens, GPU-hours, money, memory and disk, before anythi
 report/       run -> page, terminal
 
 models/       a model by name: its files, its tokens (`chat.py`), what surprises it
-files/        folders here or in a bucket (`folders.py`), who works on a run (`lease.py`), user files, Parquet parts, JSON lines
+files/        folders here or in a bucket (`folders.py`), who works on a run (`lease.py`), what users give, JSON lines
 runtime/      joining Ray, what each step asks of it (`needs.py`, one table), pools and manifests for it, progress, memory
 tiny/         the embedded world: problems and tiny models
 cli.py        the command `ded-ray`
