@@ -12,6 +12,7 @@ import pytest
 import ray
 import yaml
 from conftest import PROJECT
+from namespaces import MOUNT, PRIVATE, may
 
 from ded_ray.files.lines import read_lines
 from ded_ray.files.parts import read_records
@@ -92,11 +93,9 @@ os._exit(0)
 """
 
 own = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "--kill-child"]
-Path("/tmp/ray").mkdir(exist_ok=True)  # noqa: S108
-alone = subprocess.run([*own, "mount", "-t", "tmpfs", "tmpfs", "/tmp/ray"], capture_output=True, check=False)  # noqa: S108
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(alone.returncode != 0, reason="needs the right to make namespaces of processes (root)"),
+    pytest.mark.skipif(not may(*own, *MOUNT), reason="needs the right to make namespaces of processes (root)"),
 ]
 
 
@@ -106,8 +105,8 @@ def test_nodes_come_for_a_step_and_go_after_it(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (tmp_path / "example.yaml").write_text(yaml.safe_dump(EXAMPLE))
     script = f"""
-        mount -t tmpfs tmpfs /tmp/ray && cp -r {FAKES} /tmp/ray/fakes && cp {tmp_path}/example.yaml /tmp/ray/fakes/ &&
-        mount --bind /tmp/ray/fakes {FAKES} && exec "$@"
+        {" ".join(MOUNT)} && cp -r {FAKES} {PRIVATE}/fakes && cp {tmp_path}/example.yaml {PRIVATE}/fakes/ &&
+        mount --bind {PRIVATE}/fakes {FAKES} && exec "$@"
     """
     command = [*own, "sh", "-c", script, "sh", sys.executable, "-c", PROGRAM, "v2", str(tmp_path), str(notes)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=1700)

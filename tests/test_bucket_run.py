@@ -19,6 +19,7 @@ import pytest
 import yaml
 from bucket import credentials, environment, failing_line, free_port, s3_server
 from conftest import DED_RAY, PROJECT, run_cli
+from namespaces import MOUNT, PRIVATE, may
 
 from ded_ray.files.folders import folder_at
 from ded_ray.files.lines import read_lines
@@ -27,7 +28,6 @@ from ded_ray.generate.store import compact
 from ded_ray.records import Group
 from ded_ray.run import Run
 
-PRIVATE = Path("/tmp/ray")  # noqa: S108 (where Ray has its sessions; mounted anew for each node)
 NUM_PROBLEMS = 40
 RECIPE = {
     "name": "bucket",
@@ -44,12 +44,9 @@ RECIPE = {
     },
 }  # fmt: skip
 
-PRIVATE.mkdir(exist_ok=True)
-mounts = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(PRIVATE)]
-alone = subprocess.run(mounts, capture_output=True, check=False)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(alone.returncode != 0, reason="needs the right to make mount namespaces (root)"),
+    pytest.mark.skipif(not may("unshare", "--mount", *MOUNT), reason="needs the right to make mount namespaces (root)"),
 ]
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ import psutil
 from ded_ray.errors import Stopped
 from ded_ray.files.folders import is_local
 from ded_ray.files.parts import write_atomically
+from ded_ray.files.store_errors import storage_errors
 
 LEASE_SECONDS, RENEW_SECONDS = 60.0, 10.0
 """Six renewals may fail, or be late, before somebody else may take a run over."""
@@ -42,13 +43,16 @@ def lease(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if lost.is_set():
-            raise Stopped(f"{folder}: {_holder(_read(folder / LEASE_FILE))} has taken this run over") from None
+            with storage_errors(folder, Stopped):
+                holder = _holder(_read(folder / LEASE_FILE))
+            raise Stopped(f"{folder}: {holder} has taken this run over") from None
         raise
     finally:
         over.set()
         renewal.join()
         if not lost.is_set():
-            (folder / LEASE_FILE).unlink(missing_ok=True)
+            with suppress(OSError, Stopped), storage_errors(folder, Stopped):  # what cannot be deleted runs out by itself
+                (folder / LEASE_FILE).unlink(missing_ok=True)
 
 
 def _take(path: Path) -> dict[str, Any]:
@@ -115,12 +119,14 @@ def _renew(path: Path, held: dict[str, Any], lost: threading.Event, over: thread
     renewed = time.monotonic()
     while not over.wait(RENEW_SECONDS):
         try:
-            if _read(path).get("token") == held["token"]:
-                write_atomically(path, json.dumps(held | {"renewed": time.time()}))
-                renewed = time.monotonic()
-                continue
-            is_lost = True
-        except OSError:  # the store is not there for a moment
+            with storage_errors(path.parent, Stopped):
+                now = _read(path)
+                if is_ours := now.get("token") == held["token"]:
+                    write_atomically(path, json.dumps(held | {"renewed": time.time()}))
+                elif not now:  # somebody has tidied up
+                    is_ours = _create(path, held)
+            is_lost, renewed = not is_ours, time.monotonic()
+        except (OSError, Stopped):  # the storage is not there for a moment
             is_lost = time.monotonic() - renewed > LEASE_SECONDS
         if is_lost:
             lost.set()

@@ -51,7 +51,7 @@ def _said(error: BaseException, folder: Path) -> str | None:
         return f"cannot be written to ({error}); name another folder" if refused else None
     text = " ".join(str(error).split())
     library = type(error).__module__.partition(".")[0] if type(error).__name__ != "ClientError" else ""
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) and error.filename is None:  # with a name it is a file of this machine
         return f"the store refuses us ({text}); check the credentials in the environment, they may have expired"
     if isinstance(error, FileNotFoundError) and "bucket" in text.lower():
         return f"{text}; make the bucket, or name another one"

@@ -62,7 +62,7 @@ def start_ray(recipe: Recipe | None = None, num_cpus: float = 0) -> None:
 def _check_that_somebody_listens(address: str) -> None:
     """Ray would try for minutes, without a word. Other forms than HOST:PORT are left to it."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
+    if not host or not port.isdigit() or set(host) & set("/["):
         return
     try:
         socket.create_connection((host, int(port)), LISTEN_SECONDS).close()

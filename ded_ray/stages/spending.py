@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ded_ray.errors import BadInput
+from ded_ray.errors import BadInput, Stopped
+from ded_ray.files.store_errors import storage_errors
 from ded_ray.generate.engines.budget import Cost, costs_file, read_costs
 from ded_ray.recipe import Generator, OpenAIEngine, Recipe
 from ded_ray.run import CLUSTER_FILE, Run
@@ -27,7 +28,7 @@ def spending(run: Run, stage: str, needs: Sequence[Needs]) -> Iterator[WhyOver]:
     """
     spent = Spending(run.folder / SPENT_FILE, run.recipe.budget, partial(endpoint_usd, run.recipe, run.folder))
     with spent.step(step_of(stage), gpus_held(needs)) as count:
-        yield partial(_count, count, _watch(run, stage, needs))
+        yield partial(_count, count, _watch(run, stage, needs), run.folder)
 
 
 def _watch(run: Run, stage: str, needs: Sequence[Needs]) -> "Watch":
@@ -36,9 +37,14 @@ def _watch(run: Run, stage: str, needs: Sequence[Needs]) -> "Watch":
     return Watch(run.folder / CLUSTER_FILE, step_of(stage), needs)
 
 
-def _count(count: WhyOver, watch: "Watch") -> str | None:
-    watch.note()
-    return count()
+def _count(count: WhyOver, watch: "Watch", folder: Path) -> str | None:
+    """The step also ends where nothing can be written down any more: its answers could not be saved either."""
+    try:
+        with storage_errors(folder, Stopped):
+            watch.note()
+            return count()
+    except Stopped as stopped:
+        return str(stopped)
 
 
 def endpoint_usd(recipe: Recipe, folder: Path) -> float:

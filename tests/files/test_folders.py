@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import uuid
 
@@ -149,6 +150,41 @@ def test_a_driver_that_lost_its_run_ends(folder, monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert json.loads((folder / LEASE_FILE).read_text())["pid"] == 7, "and leaves it to them"
+
+
+def test_a_store_that_is_away_for_a_moment_costs_no_lease(line, monkeypatch):
+    from botocore.exceptions import EndpointConnectionError
+
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
+    really, failed = lease_module._read, threading.Event()
+
+    def away_once(path):
+        if threading.current_thread() is not threading.main_thread() and not failed.is_set():
+            failed.set()
+            raise EndpointConnectionError(endpoint_url="s3://bucket")
+        return really(path)
+
+    folder = folder_at(f"s3://bucket/{uuid.uuid4().hex}")
+    with lease(folder):
+        monkeypatch.setattr(lease_module, "_read", away_once)
+        before = really(folder / LEASE_FILE)["renewed"]
+        assert failed.wait(30)
+        for _ in range(100):
+            if really(folder / LEASE_FILE)["renewed"] > before:
+                break
+            time.sleep(0.1)
+        assert really(folder / LEASE_FILE)["renewed"] > before, "it was renewed again"
+
+
+def test_a_lease_that_somebody_tidied_away_is_written_again(folder, monkeypatch):
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
+    with lease(folder):
+        (folder / LEASE_FILE).unlink()
+        for _ in range(100):
+            if (folder / LEASE_FILE).exists():
+                break
+            time.sleep(0.1)
+        assert json.loads((folder / LEASE_FILE).read_text())["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize(

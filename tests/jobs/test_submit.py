@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -178,6 +179,8 @@ def test_a_wrong_recipe_is_one_line_in_the_jobs_log(head, project):
 @pytest.fixture
 def second_machine() -> Iterator[tuple[str, ...]]:
     """How a command is run where only a cable leads here."""
+    if shutil.which("ip") is None:
+        pytest.skip("needs ip, of iproute2")
     name = f"ded{os.getpid() % 1000}"
     cable = [["ip", "netns", "add", name], ["ip", "link", "add", name, "type", "veth", "peer", f"{name}b"],
              ["ip", "link", "set", f"{name}b", "netns", name], ["ip", "addr", "add", f"{HERE}/24", "dev", name],
