@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from ded_ray.errors import BadInput, Stopped
-from ded_ray.files.folders import make, remove
+from ded_ray.files.folders import make, read_whole, remove
 from ded_ray.files.lease import LEASE_FILE, lease
 from ded_ray.files.parts import write_atomically
 from ded_ray.files.store_errors import storage_errors
@@ -136,7 +136,7 @@ class Run:
     def ledger(self) -> list[dict[str, Any]]:
         """One object per stage, in the order in which they were made."""
         path = self.folder / "ledger.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in read_whole(path).splitlines()] if path.exists() else []
 
     def reopen(self, stage: str) -> None:
         """Make a stage again the next time, whatever recipe made it. What its folder keeps for that stays."""
@@ -161,7 +161,7 @@ class Run:
 
     def scores(self) -> list[dict[str, Any]]:
         path = self.folder / "scores.json"
-        return json.loads(path.read_text()) if path.exists() else []
+        return json.loads(read_whole(path)) if path.exists() else []
 
 
 class NotDone(Exception):

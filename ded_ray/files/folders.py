@@ -99,6 +99,12 @@ def write_whole(data: bytes | memoryview, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def read_whole(path: Path) -> bytes:
+    """What is in a file that another process may replace meanwhile. A store's file object asks twice, and fails when the
+    second answer is of a newer object; this asks once."""
+    return path.read_bytes() if is_local(path) else cast(Any, path).fs.cat_file(cast(Any, path).path)
+
+
 def write_table(table: "pa.Table", path: Path, **options: Any) -> None:
     """The same of a Parquet file."""
     import pyarrow as pa

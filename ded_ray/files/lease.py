@@ -23,7 +23,7 @@ from typing import Any, cast
 import psutil
 
 from ded_ray.errors import Stopped
-from ded_ray.files.folders import is_local
+from ded_ray.files.folders import is_local, read_whole
 from ded_ray.files.parts import write_atomically
 from ded_ray.files.store_errors import storage_errors
 
@@ -137,7 +137,7 @@ def _renew(path: Path, held: dict[str, Any], lost: threading.Event, over: thread
 def _read(path: Path) -> dict[str, Any]:
     """{} when there is none."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_whole(path))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
 

@@ -8,6 +8,7 @@ from ded_ray.plan.interval import UNKNOWN, short
 from ded_ray.plan.plan import COMPARED
 from ded_ray.run import Run
 from ded_ray.runtime.needs import step_of
+from ded_ray.runtime.spending import read_spent
 
 
 def planned_beside_actual(run: Run) -> list[list[str]]:
@@ -37,7 +38,6 @@ def _actual(run: Run) -> dict[str, dict[str, Any]]:
     curve = run.folder / "checkpoint" / "curve.jsonl"
     if curve.exists():
         found["train"]["tokens"] = sum(json.loads(line)["num_tokens"] for line in curve.read_text().splitlines())
-    spent = run.folder / "spent.json"
-    for step, numbers in json.loads(spent.read_text()).items() if spent.exists() else ():
-        found[step] |= numbers
+    for name, numbers in read_spent(run.folder / "spent.json").items():
+        found[name] |= numbers
     return found

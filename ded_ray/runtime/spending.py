@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ded_ray.errors import Stopped
+from ded_ray.files.folders import read_whole
 from ded_ray.files.parts import write_atomically
 from ded_ray.recipe import Budget
 
@@ -25,7 +26,7 @@ WhyOver = Callable[[], str | None]
 
 def read_spent(file: Path) -> dict[str, dict[str, float]]:
     """{"seconds": ..., "gpu_hours": ...} by step; nothing where nothing was spent yet."""
-    return json.loads(file.read_text()) if file.exists() else {}
+    return json.loads(read_whole(file)) if file.exists() else {}
 
 
 class Spending:

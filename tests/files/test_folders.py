@@ -15,7 +15,7 @@ from bucket import credentials, environment, failing_line, s3_server
 
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files import lease as lease_module
-from ded_ray.files.folders import dataset, filled, folder_at, is_local, on_this_machine, remove, write_table
+from ded_ray.files.folders import dataset, filled, folder_at, is_local, on_this_machine, read_whole, remove, write_table
 from ded_ray.files.lease import LEASE_FILE, lease
 from ded_ray.files.lines import append_line, modified, read_lines
 from ded_ray.files.parts import write_atomically
@@ -174,6 +174,27 @@ def test_a_store_that_is_away_for_a_moment_costs_no_lease(line, monkeypatch):
                 break
             time.sleep(0.1)
         assert really(folder / LEASE_FILE)["renewed"] > before, "it was renewed again"
+
+
+def test_a_file_is_read_while_another_process_replaces_it(folder):
+    path, over = folder / "a.json", threading.Event()
+    write_atomically(path, "0")
+
+    def replace():
+        number = 0
+        while not over.is_set():
+            write_atomically(path, str(number := number + 1))
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        seen = [int(read_whole(path)) for _ in range(50)]
+    finally:
+        over.set()
+        writer.join()
+    assert seen == sorted(seen)
+    with pytest.raises(FileNotFoundError):
+        read_whole(folder / "none.json")
 
 
 def test_a_lease_that_somebody_tidied_away_is_written_again(folder, monkeypatch):
