@@ -215,7 +215,9 @@ def program(*command: str, port: int, environment: dict[str, str] | None = None)
     with subprocess.Popen(command, env=os.environ | {"PORT": str(port)} | (environment or {}), stdout=sys.stderr) as process:
         try:
             until = time.monotonic() + 600
-            while time.monotonic() < until and process.poll() is None:
+            while time.monotonic() < until:
+                if process.poll() is not None:
+                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
                 try:
                     if httpx.get(f"http://127.0.0.1:{port}/openapi.json", timeout=5).status_code == 200:
                         break
@@ -253,7 +255,8 @@ def compare_vllm(model: Path) -> dict[str, Any]:
 
     found = side("vllm_form", model)
     command = [
-        str(Path(sys.executable).parent / "vllm"), "serve", str(model), "--served-model-name", "m", "--port", "8378",
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server",  # the CPU build's `vllm serve` does not start
+        "--model", str(model), "--served-model-name", "m", "--port", "8378",
         "--dtype", "float32", "--max-num-seqs", "64", "--max-model-len", "2048", "--enforce-eager",
         "--kv-cache-memory-bytes", str(2**30), "--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192",
     ]  # fmt: skip
