@@ -148,6 +148,12 @@ class Train(Config):
         return self.row_tokens or self.max_length
 
     @model_validator(mode="after")
+    def _attention_has_its_device(self) -> "Train":
+        if self.attention and self.attention.startswith(("flex", "flash")) and not self.use_gpu:
+            raise ValueError(f"attention: {self.attention} trains on GPUs only; leave it out, or set use_gpu")
+        return self
+
+    @model_validator(mode="after")
     def _rows_hold_sequences(self) -> "Train":
         if self.row_tokens is not None and self.row_tokens < self.max_length:
             raise ValueError("row_tokens: is below max_length, so that a sequence may not fit into a row")

@@ -54,6 +54,7 @@ def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
         ("train.epochs=0", "train.epochs: Input should be greater than 0"),
         ("train.batch_size=33", "train.batch_size: must be a multiple of train.workers"),
+        ("train.attention=flex_attention", "train: attention: flex_attention trains on GPUs only"),
         ("student.engine={kind: magic}", "student.engine: Input tag 'magic'"),
         ("student.engine={kind: replay, path: x}", "student.engine: the student answers itself"),
         ("curate.weights.map=tanh", "curate.weights.map: Input should be 'softmax', 'relu', 'clip', 'signed' or 'none'"),

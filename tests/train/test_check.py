@@ -48,8 +48,11 @@ class Leaking(Plain):
         return plain_loss(self._model(input_ids=batch.input_ids, position_ids=batch.position_ids).logits, batch)
 
 
-def test_what_is_right_passes():
-    check_student(Plain(small()), TOKENS, PLACE)
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "flex_attention"])
+def test_what_is_right_passes(attention):
+    model = small()
+    model.set_attn_implementation(attention)
+    check_student(Plain(model), TOKENS, PLACE)
 
 
 def test_a_row_that_leaks_is_refused():
