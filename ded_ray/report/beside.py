@@ -6,6 +6,7 @@ from typing import Any
 
 from ded_ray.plan.interval import UNKNOWN, short
 from ded_ray.plan.plan import COMPARED
+from ded_ray.report.training import curve_of
 from ded_ray.run import Run
 from ded_ray.runtime.needs import step_of
 from ded_ray.runtime.spending import read_spent
@@ -35,9 +36,8 @@ def _actual(run: Run) -> dict[str, dict[str, Any]]:
             step = found[step_of(line["stage"])]
             step["rollouts"] = step.get("rollouts", 0) + line["num_rollouts"]
             step["tokens"] = step.get("tokens", 0) + line["num_tokens"]
-    curve = run.folder / "checkpoint" / "curve.jsonl"
-    if curve.exists():
-        found["train"]["tokens"] = sum(json.loads(line)["num_tokens"] for line in curve.read_text().splitlines())
+    if curve := curve_of(run):
+        found["train"]["tokens"] = sum(point["num_tokens"] for point in curve)
     for name, numbers in read_spent(run.folder / "spent.json").items():
         found[name] |= numbers
     return found

@@ -1,6 +1,5 @@
 """report.html: a run on one page that works offline and without JavaScript. What models wrote is always escaped."""
 
-import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,15 +12,14 @@ from ded_ray.report import charts
 from ded_ray.report.beside import planned_beside_actual
 from ded_ray.report.corpus import contamination, corpus_of, costs, teacher_choice
 from ded_ray.report.terminal import teacher_table
+from ded_ray.report.training import curve_of, what_it_took
 from ded_ray.run import CLUSTER_FILE, Run
 
 
 def write_report(run: Run) -> Path:
     """Make `report.html` from what the run's folder holds, also when the run is not finished; returns its path."""
     corpus, choice = corpus_of(run), teacher_choice(run)
-    curve_file = run.folder / "checkpoint" / "curve.jsonl"
-    curve = [json.loads(line) for line in curve_file.read_text().splitlines()] if curve_file.exists() else []
-    ledger, scores = run.ledger(), run.scores()
+    ledger, scores, curve = run.ledger(), run.scores(), curve_of(run)
     page = _environment().get_template("page.html").render(
         recipe=run.recipe,
         recipe_text=(run.folder / "recipe.yaml").read_text(),
@@ -41,6 +39,7 @@ def write_report(run: Run) -> Path:
         teachers=teacher_table(choice) if choice else [],
         teacher_charts=charts.teachers(choice) if choice else [],
         curve=charts.curve(curve) if curve else None,
+        training=what_it_took(curve) if curve else "",
         cluster=charts.cluster(load) if (load := _cluster_load(run)) else None,
         score_chart=charts.scores(scores) if scores else None,
         verdict=verdicts_of(scores),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ded_ray.records import CHECKED
 from ded_ray.report.beside import planned_beside_actual
+from ded_ray.report.training import curve_of, what_it_took
 from ded_ray.run import Run
 from ded_ray.verify.grade import Summary
 from ded_ray.verify.judge import agreement
@@ -18,7 +19,7 @@ console = Console()
 
 
 def show_run(run: Run) -> None:
-    """The ledger and the scores as tables."""
+    """The ledger, what the training took, and the scores."""
     ledger = Table(title=f"{run.folder.name}: what went in, stayed, and was dropped")
     for heading in ("stage", "rows", "in", "kept", "dropped", "seconds"):
         ledger.add_column(heading, justify="right" if heading in {"in", "kept", "seconds"} else "left")
@@ -27,6 +28,8 @@ def show_run(run: Run) -> None:
         ledger.add_row(line["stage"], line["unit"], str(line["rows_in"]), str(line["rows_kept"]), dropped or "-",
                        f"{line['seconds']:.1f}")  # fmt: skip
     console.print(ledger)
+    if curve := curve_of(run):
+        print_line(f"trained: {what_it_took(curve)}")
     scores = Table(title="pass@1 with 95 % interval")
     for heading in ("benchmark", "domain", "model", "pass@1", "interval", "cut off", "samples"):
         scores.add_column(heading)

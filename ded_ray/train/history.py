@@ -64,12 +64,17 @@ class History:
             for name, value in values.items():
                 self._board.add_scalar(f"train/{name}", value, self.num_steps)
 
-    def add(self, step: int, done: Step, *, rate: float, indices: list[int], tokens: Tokens, seconds: float) -> None:
+    def add(
+        self, step: int, done: Step, *, rate: float, indices: list[int], tokens: Tokens, seconds: float, mfu: float | None
+    ) -> None:
+        """Note a step. What is not known (`mfu` where there is no GPU, or one without a known peak) is not in the curve."""
         point = {
             "step": step + 1, "loss": done.loss, "learning_rate": rate, "grad_norm": done.norm,
             "weighted_tokens": done.weighted_tokens, "effective_size": done.effective_size, "num_tokens": done.num_tokens,
-            "tokens_per_second": done.num_tokens / seconds,
+            "tokens_per_second": done.num_tokens / seconds, "padding": done.padding,
         }  # fmt: skip
+        if mfu is not None:
+            point["mfu"] = mfu
         self.curve.append(point)
         if not self._writes:
             return

@@ -25,6 +25,7 @@ from ded_ray.recipe import Generator, Train
 from ded_ray.train.batches import batch_at, num_steps
 from ded_ray.train.check import check_student
 from ded_ray.train.export import write_generation_config
+from ded_ray.train.flops import Meter
 from ded_ray.train.guard import what_went_wrong
 from ded_ray.train.held_out import LOSS, best_step, held_out_loss, is_over, split
 from ded_ray.train.history import History
@@ -65,6 +66,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     trained, held_out = split(tokens, train.held_out)
     total = num_steps(len(trained), train.batch_size, train.epochs, train.max_steps)
     first_step, history = _resume(strategy, folder, place)
+    meter = _meter(model_path(student.model), place)
 
     for step in range(first_step, total):
         if train.held_out is not None and is_over(history.curve, train.held_out):
@@ -73,7 +75,9 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
         indices = [trained[i] for i in batch_at(step, len(trained), train.batch_size, config["seed"])]
         rate, started = learning_rate_at(step, total, train), time.monotonic()
         done = run_step(strategy, tokens, indices, place, rate=rate)
-        history.add(step, done, rate=rate, indices=indices, tokens=tokens, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        mfu = meter and meter.mfu(tokens.lengths[indices], seconds=seconds, num_gpus=place.num_workers)
+        history.add(step, done, rate=rate, indices=indices, tokens=tokens, seconds=seconds, mfu=mfu)
         if wrong := what_went_wrong(done.loss, done.norm, history.norms[:-1]):
             history.finish()
             return _bad_step(step, wrong, done, tokens, indices)
@@ -123,6 +127,13 @@ def _resolved(config: dict[str, Any]) -> Train:
         packs = takes_positions(AutoConfig.from_pretrained(model_path(config["student"].model)))
         train = train.model_copy(update={"packing": packs})
     return train
+
+
+def _meter(path: str, place: Place) -> Meter | None:
+    """What measures the use of this worker's card, which the others are taken to have too."""
+    if place.device.type != "cuda":
+        return None
+    return Meter.of(AutoConfig.from_pretrained(path), place.train, torch.cuda.get_device_name(place.device))
 
 
 def _bad_step(step: int, wrong: str, done: Step, tokens: Tokens, indices: list[int]) -> str:

@@ -12,7 +12,8 @@ pip install trl==1.16.0.
 - unpacked_ratio: our packed over our padded speed
 - head_ratio: time of the fused head, forward and backward, over its three bare matrix products
 
-With a GPU: `--device gpu` trains a Qwen3-0.6B-shaped model at 8k in bf16 and prints tokens a second, memory and MFU.
+With a GPU: `--device gpu` trains a Qwen3-0.6B-shaped model at 8k in bf16 and prints tokens a second, memory and MFU
+(train/flops.py).
 """
 
 import argparse
@@ -34,7 +35,6 @@ CPU_MODEL = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers":
              "num_key_value_heads": 2, "head_dim": 64}  # fmt: skip
 GPU_MODEL = {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 16,
              "num_key_value_heads": 8, "head_dim": 128}  # fmt: skip
-H100_FLOPS = 989e12
 SIDES = ("ours", "unpacked", "trl", "head")
 
 
@@ -60,8 +60,11 @@ def sequences(num_tokens: int, longest: int) -> list[tuple[list[int], list[int]]
 
 def ours(arguments: argparse.Namespace, *, packing: bool) -> dict[str, float]:
     """The worker's own loop with one worker, without Ray around it."""
+    from transformers import AutoConfig
+
     from ded_ray.recipe import Train
     from ded_ray.train.batches import make_batch, rows_of_worker
+    from ded_ray.train.flops import Meter
     from ded_ray.train.sequences import Sequence
     from ded_ray.train.strategy import make_strategy
 
@@ -90,9 +93,10 @@ def ours(arguments: argparse.Namespace, *, packing: bool) -> dict[str, float]:
             seconds, tokens = seconds + time.perf_counter() - started, tokens + sum(lengths.values())
     found = {"tokens_per_second": tokens / seconds, "peak_mb": peak_mb()}
     if gpu:
-        parameters = sum(p.numel() for p in strategy._model.parameters())  # type: ignore[attr-defined]
-        found |= {"gpu_peak_mb": torch.cuda.max_memory_allocated() / 2**20,
-                  "mfu": found["tokens_per_second"] * 6 * parameters / H100_FLOPS}  # fmt: skip
+        found["gpu_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
+        timed = [data[i].length for i in range(per_step, STEPS * per_step)]
+        if meter := Meter.of(AutoConfig.from_pretrained(arguments.model), train, torch.cuda.get_device_name()):
+            found["mfu"] = meter.mfu(timed, seconds=seconds, num_gpus=1)
     return found
 
 

@@ -20,6 +20,7 @@ from ded_ray.report.explain import REASONS, describe, history_of
 from ded_ray.report.page import write_report
 from ded_ray.report.samples import show_samples
 from ded_ray.report.terminal import cell, show_history, show_run
+from ded_ray.report.training import what_it_took
 from ded_ray.run import Run
 
 CURATE = Path(__file__).parents[2] / "ded_ray" / "curate"
@@ -48,6 +49,21 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
     run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
     assert "Not trained yet" in write_report(run).read_text()
     show_run(run)
+
+
+def test_a_training_is_drawn_and_said_in_a_sentence(tmp_path, capsys):
+    run = Run.create(tmp_path / "run", load_recipe(QUICKSTART))
+    (run.folder / "checkpoint").mkdir()
+    point = {"loss": 1.0, "num_tokens": 300, "tokens_per_second": 100.0, "padding": 0.0, "mfu": 0.4}
+    curve = [{"step": 1, **point}, {"step": 2, **point, "num_tokens": 100, "padding": 0.5, "mfu": 0.2}]
+    (run.folder / "checkpoint" / "curve.jsonl").write_text("".join(json.dumps(each) + "\n" for each in curve))
+    sentence = "2 steps, 400 tokens, 100 tokens a second, padding 20.0%, MFU 35.0%"
+    assert sentence in write_report(run).read_text()
+    show_run(run)
+    assert sentence in capsys.readouterr().out
+    assert what_it_took([{"step": 1, "loss": 1.0, "num_tokens": 9, "tokens_per_second": 3.0}]) == (
+        "1 steps, 9 tokens, 3 tokens a second"
+    )
 
 
 def test_nothing_checked_is_said_and_not_drawn(tmp_path):

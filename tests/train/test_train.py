@@ -19,7 +19,7 @@ from ded_ray.recipe import DeepSpeed, HeldOut, Recipe, Student, Teacher, TinyPro
 from ded_ray.records import Group, Rollout, to_table
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
-from ded_ray.train.batches import num_steps, padded
+from ded_ray.train.batches import batch_at, num_steps, padded, rows_of_worker
 from ded_ray.train.held_out import LOSS, split
 from ded_ray.train.ray_train import tokenize, train
 from ded_ray.train.student import give_weighted_loss
@@ -83,6 +83,18 @@ def test_two_workers_are_one_plain_loop(ddp, tokens):
     assert [point["loss"] for point in curve] == pytest.approx(plain_loop(tokens), rel=2e-3)
     assert [point["step"] for point in curve] == [1, 2, 3, 4, 5, 6]
     assert curve[0]["loss"] > curve[-1]["loss"]
+
+
+def test_the_curve_says_how_much_was_padding_and_nothing_of_a_gpu_that_is_not_there(ddp, tokens):
+    read = Tokens(tokens)
+    lengths = {i: int(read.lengths[i]) for i in range(len(read))}
+    for step, point in enumerate(ddp[1]):
+        indices = batch_at(step, len(read), KNOBS.batch_size, 0)
+        packs = KNOBS.model_copy(update={"packing": True})
+        rows = [row for rank in range(2) for row in rows_of_worker(indices, lengths, packs, rank=rank, num_workers=2)]
+        positions = sum(sum(lengths[i] for i in row or indices[:1]) for row in rows)
+        assert point["padding"] == pytest.approx(1 - point["num_tokens"] / positions)
+        assert "mfu" not in point
 
 
 def test_what_comes_out_is_in_hugging_face_format(ddp):

@@ -1,0 +1,29 @@
+"""A run's training: its curve, and in a sentence what it took."""
+
+import json
+from collections.abc import Sequence
+
+from ded_ray.run import Run
+
+Curve = Sequence[dict[str, float]]
+"""A point for each optimiser step, as train/history.py writes them; what is not known is not in it."""
+
+
+def curve_of(run: Run) -> list[dict[str, float]]:
+    """The points so far; none before there is a trained model."""
+    file = run.folder / "checkpoint" / "curve.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def what_it_took(curve: Curve) -> str:
+    """Of all steps together. A number that not every step has is left out."""
+    tokens = [point["num_tokens"] for point in curve]
+    seconds = [point["num_tokens"] / point["tokens_per_second"] for point in curve]
+    parts = [f"{len(curve)} steps", f"{sum(tokens)} tokens", f"{sum(tokens) / sum(seconds):.0f} tokens a second"]
+    if all("padding" in point for point in curve):
+        positions = sum(count / (1 - point["padding"]) for count, point in zip(tokens, curve, strict=True))
+        parts.append(f"padding {max(0.0, 1 - sum(tokens) / positions):.1%}")
+    if all("mfu" in point for point in curve):
+        utilised = sum(point["mfu"] * each for point, each in zip(curve, seconds, strict=True)) / sum(seconds)
+        parts.append(f"MFU {utilised:.1%}")
+    return ", ".join(parts)
