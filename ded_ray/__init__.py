@@ -19,7 +19,7 @@ evaluate/     verified groups -> scores with intervals. `stages/evaluate.py` ask
 plan/         recipe -> tokens, GPU-hours, money, memory and disk, before anything is spent
 report/       run -> page, terminal
 
-models/       a model by name: its files, its tokens (`chat.py`), what surprises it
+models/       a model by name: its files, its tokens (`chat.py`), how it goes on (`sampling.py`), what surprises it
 files/        folders here or in a bucket (`folders.py`), who works on a run (`lease.py`), what users give, JSON lines
 runtime/      joining Ray, what each step asks of it (`needs.py`, one table), pools and manifests for it, progress, memory
 tiny/         the embedded world: problems and tiny models

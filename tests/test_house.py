@@ -24,8 +24,8 @@ FLOORS = [
 """A room imports from the floors below it, never from its own or from above."""
 
 TORCH_FILES = {
-    "models/surprisal.py", "models/weights.py", "tiny/make.py",
-    *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "key_values", "sampling", "attention")),
+    "tiny/make.py", *(f"models/{name}.py" for name in ("surprisal", "weights", "key_values", "sampling")),
+    *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "attention")),
 }  # fmt: skip
 RAY_FILES = {"generate/worker.py", "train/worker.py", "serve/embedded.py", "serve/vllm_app.py"}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""

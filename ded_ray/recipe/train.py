@@ -53,8 +53,29 @@ class Lora(Config):
     """A whole model, or the adapter alone in PEFT's format."""
 
 
+class PassRate(Config):
+    """Ask the student the held-out questions at every measurement, and check what it answers as `verify` says; a judge is
+    not asked. Its answers are sampled, each with a random stream of its own."""
+
+    SPEED = frozenset({"questions_at_once"})
+
+    num_samples: PositiveInt = 4
+    """Answers to each question."""
+    max_questions: PositiveInt = 32
+    """Of the held-out ones, always the same."""
+    temperature: PositiveFloat = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: PositiveInt | None = None
+    """Of an answer, and never more than the prompt leaves of train.max_length; null: all of that. A longer one is cut off,
+    and not correct."""
+    questions_at_once: PositiveInt = 8
+    """That each worker answers together, each `num_samples` times: what their keys and values may take in memory."""
+
+
 class HeldOut(Config):
     """Questions that are not trained on, to choose by how long to train. Neither paper does; DED trains 10 epochs."""
+
+    ADDED = frozenset({"pass_rate"})
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Of the questions."""
@@ -62,6 +83,9 @@ class HeldOut(Config):
     """Their loss is measured and a checkpoint written each time; the best one is what comes out."""
     patience: PositiveInt | None = None
     """Stop after so many measurements without a better one; null: train to the end all the same."""
+    pass_rate: PassRate | None = None
+    """Set, `{}` for its defaults: the best is the one with the highest pass rate, not the lowest loss. It takes as long as
+    writing so many answers does."""
 
 
 class Train(Config):
@@ -154,7 +178,10 @@ class Train(Config):
         return self
 
     @model_validator(mode="after")
-    def _rows_hold_sequences(self) -> "Train":
+    def _lengths_fit(self) -> "Train":
+        asked = self.held_out and self.held_out.pass_rate
+        if asked and asked.max_tokens is not None and asked.max_tokens >= self.max_length:
+            raise ValueError("held_out.pass_rate.max_tokens: must be below max_length, which holds the prompt too")
         if self.row_tokens is not None and self.row_tokens < self.max_length:
             raise ValueError("row_tokens: is below max_length, so that a sequence may not fit into a row")
         return self

@@ -56,13 +56,20 @@ def histogram(values: np.ndarray, label: str, bins: int = 24) -> Markup:
 
 
 def curve(points: Sequence[dict[str, float]]) -> Markup:
-    """Weighted token loss per optimiser step, and the loss on held-out rollouts where it was measured."""
+    """Weighted token loss per optimiser step; loss and pass rate on held-out questions where they were measured."""
     figure, axes = _axes()
     axes.plot([p["step"] for p in points], [p["loss"] for p in points], color=BLUE, linewidth=1.4, label="trained on")
     held_out = [(p["step"], p["held_out_loss"]) for p in points if "held_out_loss" in p]
     if held_out:
         axes.plot(*zip(*held_out, strict=True), color=ORANGE, marker="o", linewidth=1.2, label="held out")
         axes.legend(frameon=False)
+    rates = [(p["step"], p["held_out_pass_rate"]) for p in points if "held_out_pass_rate" in p]
+    if rates:
+        right = axes.twinx()
+        right.plot(*zip(*rates, strict=True), color=GREY, marker="s", linewidth=1.2, linestyle="--")
+        right.set_ylim(0, 1)
+        right.set_ylabel("pass rate, held out (dashed)")
+        right.spines["top"].set_visible(False)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("weighted loss (nats per token)")
     axes.set_ylim(bottom=min(0.0, *[p["loss"] for p in points]))  # below 0 only with signed weights

@@ -26,4 +26,7 @@ def what_it_took(curve: Curve) -> str:
     if all("mfu" in point for point in curve):
         utilised = sum(point["mfu"] * each for point, each in zip(curve, seconds, strict=True)) / sum(seconds)
         parts.append(f"MFU {utilised:.1%}")
+    if rates := {int(point["step"]): point["held_out_pass_rate"] for point in curve if "held_out_pass_rate" in point}:
+        best = max(rates, key=lambda step: rates[step])
+        parts.append(f"best pass rate on held-out questions {rates[best]:.3f} after step {best}")
     return ", ".join(parts)

@@ -12,9 +12,9 @@ from jinja2 import TemplateError
 from ray.serve import metrics
 
 from ded_ray.generate.engines.continuous import steps
-from ded_ray.generate.engines.sampling import Row
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.models.chat import Message
+from ded_ray.models.sampling import Row
 from ded_ray.recipe import Serve
 from ded_ray.serve.asked import FAILED, Ask, Choice, Refused, Token
 from ded_ray.serve.endpoint import ServedModel

@@ -1,6 +1,7 @@
 """The step that trains the student on what was kept."""
 
 from collections import Counter
+from functools import partial
 
 from ded_ray.errors import NoExamples
 from ded_ray.files.folders import remove
@@ -31,9 +32,11 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
     from ded_ray.train.held_out import best_step, split
+    from ded_ray.train.pass_rate import Grading
     from ded_ray.train.preflight import longest_sequence
     from ded_ray.train.ray_train import STORAGE, tokenize, train
     from ded_ray.train.tokens import Tokens
+    from ded_ray.verify.worker import VerifyWorker
 
     config, folder = recipe.train, stage.begin(keep=True)
     tokens = folder / "tokens"
@@ -49,8 +52,11 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
         spending(stage.run, stage.name, [train_needs(config)]) as why_over,
         progress("train", total, "steps", why_over=why_over) as counts,
     ):
-        curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts)
+        grading = Grading(curated.folder, partial(VerifyWorker, recipe.verify))
+        curve = train(recipe, tokens=tokens, folder=folder, name=stage.fingerprint, counts=counts, grading=grading)
     remove(tokens)
-    best = {"held_out": len(held_out), "best_step": best_step(curve)} if held_out else {}
+    best = (
+        {"held_out": len(held_out), "best_step": best_step(curve, config.held_out)} if config.held_out and held_out else {}
+    )
     stage.seal("examples", num_kept + num_too_long, dropped, num_kept, steps=len(curve), last_loss=curve[-1]["loss"], **best)
     remove(folder / STORAGE)

@@ -42,12 +42,20 @@ def export(path: str, model: Any, state: dict[str, torch.Tensor], *, train: Trai
 
 def write_generation_config(path: str, folder: Path, end_id: int) -> None:
     """The student's own generation settings, with the token that it has learnt to end with among its end tokens."""
-    own = cached_file(path, GENERATION_CONFIG, _raise_exceptions_for_missing_entries=False)
-    settings = json.loads(Path(own).read_text()) if own is not None else {}
-    ends = settings.get("eos_token_id", AutoConfig.from_pretrained(path).get_text_config().eos_token_id)
-    ends = ends if isinstance(ends, list) else [end for end in [ends] if end is not None]
-    settings["eos_token_id"] = ends if end_id in ends else [*ends, end_id]
+    settings = _own_settings(path) | {"eos_token_id": end_tokens(path, end_id)}
     (folder / GENERATION_CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def end_tokens(path: str, end_id: int) -> list[int]:
+    """The tokens that end an answer of the trained student: its own, and the one that it has learnt to end with."""
+    ends = _own_settings(path).get("eos_token_id", AutoConfig.from_pretrained(path).get_text_config().eos_token_id)
+    ends = ends if isinstance(ends, list) else [end for end in [ends] if end is not None]
+    return ends if end_id in ends else [*ends, end_id]
+
+
+def _own_settings(path: str) -> dict[str, Any]:
+    own = cached_file(path, GENERATION_CONFIG, _raise_exceptions_for_missing_entries=False)
+    return json.loads(Path(own).read_text()) if own is not None else {}
 
 
 def torch_dtype(path: str, train: Train) -> torch.dtype:

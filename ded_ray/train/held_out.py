@@ -1,7 +1,8 @@
 """How long to train, chosen on questions that are not trained on.
 
 The number of steps decides in both directions: too few teach nothing, too many teach the training answers by heart. So
-a share of the questions is held out; their loss is measured now and then; the best checkpoint is what comes out.
+a share of the questions is held out; their loss, or the student's pass rate on them (pass_rate.py), is measured now and
+then; the best checkpoint is what comes out.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from ded_ray.train.step import Place, loss_of
 from ded_ray.train.strategy import Strategy
 from ded_ray.train.tokens import Tokens
 
-LOSS = "held_out_loss"
+LOSS, PASS_RATE = "held_out_loss", "held_out_pass_rate"
 
 
 def split(tokens: Tokens, config: HeldOut | None) -> tuple[list[int], list[int]]:
@@ -39,15 +40,21 @@ def held_out_loss(strategy: Strategy, tokens: Tokens, indices: Sequence[int], pl
     return float(np.average(losses, weights=normalizers))
 
 
-def best_step(curve: Sequence[dict[str, float]]) -> int | None:
-    """The step with the lowest held-out loss, the first of equals; None if none was measured."""
-    measured = [point for point in curve if LOSS in point]
-    return int(min(measured, key=lambda point: point[LOSS])["step"]) if measured else None
+def best_step(curve: Sequence[dict[str, float]], config: HeldOut) -> int | None:
+    """The step that was measured best, the first of equals; None if none was measured."""
+    scores = _scores(curve, config)
+    return max(scores, key=lambda step: scores[step]) if scores else None
 
 
 def is_over(curve: Sequence[dict[str, float]], config: HeldOut) -> bool:
     """Whether the last `patience` measurements were all no better than one before them."""
     if config.patience is None:
         return False
-    measured = [point[LOSS] for point in curve if LOSS in point]
-    return len(measured) > config.patience and min(measured[-config.patience :]) >= min(measured[: -config.patience])
+    scores = list(_scores(curve, config).values())
+    return len(scores) > config.patience and max(scores[-config.patience :]) <= max(scores[: -config.patience])
+
+
+def _scores(curve: Sequence[dict[str, float]], config: HeldOut) -> dict[int, float]:
+    """By step, higher is better: the pass rate where that is asked for, else the loss with its sign changed."""
+    name, sign = (LOSS, -1) if config.pass_rate is None else (PASS_RATE, 1)
+    return {int(point["step"]): sign * point[name] for point in curve if name in point}

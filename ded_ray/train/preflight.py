@@ -34,6 +34,8 @@ def check_student(student: Student, train: Train) -> None:
         raise BadInput(
             f"train.packing: {config.model_type} takes no positions, so it cannot tell sequences apart; leave it out"
         )
+    if train.held_out is not None and train.held_out.pass_rate is not None:
+        _check_answers(student, config)
     chat = ChatTokenizer(student.model, student.chat)
     highest = max([chat.end_id, *chat.prompt_ids("WHAT?")])
     if highest >= text.vocab_size:
@@ -66,6 +68,17 @@ def longest_sequence(student: Student, train: Train) -> int:
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     is_stretched = rope.get("rope_type", "default") != "default"
     return train.max_length if context is None or is_stretched else min(train.max_length, context)
+
+
+def _check_answers(student: Student, config: Any) -> None:
+    from ded_ray.models.key_values import KeyValues
+
+    try:
+        KeyValues(config)
+    except ValueError as error:
+        raise BadInput(
+            f"train.held_out.pass_rate: {student.model} cannot answer while it is trained; leave it out"
+        ) from error
 
 
 def _check_files(student: Student, path: str, config: Any, architecture: Any) -> None:

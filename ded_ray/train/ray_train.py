@@ -2,7 +2,7 @@
 
     kept = tokenize(run.folder / "curated", recipe.student, recipe.train.max_length, folder / "tokens")
     with progress("train", total, "steps") as counts:
-        curve = train(recipe, tokens=folder / "tokens", folder=folder, name="one", counts=counts)
+        curve = train(recipe, tokens=folder / "tokens", folder=folder, name="one", counts=counts, grading=grading)
 
 The folder then holds `model/` in Hugging Face format, `curve.jsonl`, `steps.parquet` and `tensorboard/`. Nothing but file
 names goes through the driver.
@@ -22,10 +22,10 @@ from ded_ray.recipe import Generator, Recipe
 from ded_ray.records import Group
 from ded_ray.runtime.map_groups import map_groups, read_parquet
 from ded_ray.runtime.needs import TOKENIZE, train_needs
-from ded_ray.train.held_out import LOSS
 from ded_ray.train.history import BOARD_FOLDER, STEPS_FOLDER, History
+from ded_ray.train.pass_rate import Grading
 from ded_ray.train.tokens import TokenFile, write_tokens
-from ded_ray.train.worker import STOPPED, train_worker
+from ded_ray.train.worker import IMPROVED, STOPPED, train_worker
 
 STORAGE = "ray_train"
 """Checkpoints of a training that is not over. Whoever calls `train` deletes it when what came of it is safe."""
@@ -48,12 +48,14 @@ def tokenize(curated: Path, student: Generator, max_length: int, folder: Path) -
     return [TokenFile.from_row(row) for row in files.take_all()]
 
 
-def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any) -> list[dict[str, float]]:
+def train(
+    recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any, grading: Grading | None = None
+) -> list[dict[str, float]]:
     """Train the student; leaves `folder/model` (Hugging Face format) and `folder/curve.jsonl`; returns the curve.
 
     `name` identifies this very training: calling again with the same name goes on from its last checkpoint. `counts` is
-    the handle of a Counts actor. Raises Stopped when a step goes wrong, BadInput for a student that cannot be
-    trained so.
+    the handle of a Counts actor; `grading` is needed where a pass rate is asked for. Raises Stopped when a step goes
+    wrong, BadInput for a student that cannot be trained so.
     """
     config, needs, storage = recipe.train, train_needs(recipe.train), folder / STORAGE
     if not (storage / name).exists():  # nothing to go on from, but perhaps an interrupted training of another recipe
@@ -69,6 +71,7 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
             "folder": folder,
             "seed": recipe.seed,
             "counts": counts,
+            "grading": grading,
         },
         torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if config.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
@@ -82,7 +85,7 @@ def train(recipe: Recipe, *, tokens: Path, folder: Path, name: str, counts: Any)
             storage_filesystem=arrow_filesystem(storage),
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(
-                num_to_keep=2, checkpoint_score_attribute=LOSS if config.held_out else None, checkpoint_score_order="min"
+                num_to_keep=2, checkpoint_score_attribute=IMPROVED if config.held_out else None
             ),
         ),
     )

@@ -4,16 +4,20 @@ A strategy builds its model and its optimiser from a path, because sharding has 
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from ded_ray.recipe import DeepSpeed, Fsdp2, Train
 from ded_ray.train.batches import Batch
+from ded_ray.train.student import Columns
 
 
 class Strategy(Protocol):
     """A student on one worker, with its optimiser. Every method is called by all workers alike."""
+
+    model: Any
+    """The student, or this worker's shards of it, as `give_weighted_loss` left it."""
 
     def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Forward: (the sum of weight x token loss, the losses B x T without gradient).
@@ -21,6 +25,9 @@ class Strategy(Protocol):
         `last`: no micro-batch of this step follows, so gradients are to meet those of the other workers.
         `plain`: from the model's own logits, all of them; slow, for a check.
         """
+
+    def logits(self, columns: Columns) -> torch.Tensor:
+        """Forward, inside `answering(self.model)`: the logits of the last column, B x V."""
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add to the gradients; they are summed over workers, not averaged."""

@@ -3,16 +3,21 @@
     model = AutoModelForCausalLM.from_pretrained(path)
     give_weighted_loss(model)
     loss, losses_BT = model(batch)
+    with answering(model):
+        logits_BV = model(columns)
 
 Head and loss are inside of the model's own forward pass, because a wrapper (DDP, FSDP2, ZeRO-3) gathers shards and
 catches gradients there and nowhere else.
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from ded_ray.models.key_values import CausalModel, KeyValues
 from ded_ray.train.batches import Batch
 from ded_ray.train.head import Head, weighted_head_loss
 from ded_ray.train.loss import IGNORED, token_losses, weighted_token_loss
@@ -25,8 +30,17 @@ class Targets:
         self.labels_N, self.weights_N = labels_N, weights_N
 
 
+class Columns:
+    """What an answer goes on from: the next columns of some rows, and what was computed before. Not a dataclass either."""
+
+    def __init__(self, ids_BT: torch.Tensor, is_token_BC: torch.Tensor, key_values: KeyValues) -> None:
+        self.ids_BT = ids_BT
+        self.is_token_BC = is_token_BC  # of all columns, those before included; false is padding
+        self.key_values = key_values
+
+
 def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
-    """Change the model's forward pass into Batch -> (loss, losses_BT).
+    """Change the model's forward pass into Batch -> (loss, losses_BT), and Columns -> logits_BV of the last column.
 
     `loss` is the sum of weight x loss; `losses_BT` are the losses of every token in nats without gradient, 0 where the
     label is IGNORED. The model's state, its names and `save_pretrained` stay as they are.
@@ -34,6 +48,7 @@ def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
     head, base, own_forward = model.get_output_embeddings(), model.base_model, model.forward
     own_head_forward = head.forward
     style, known = head_of(model, dft=dft), set(inspect.signature(base.forward).parameters)
+    causal = CausalModel(model, own_forward)
 
     def head_forward(hidden: torch.Tensor, targets: Targets | None = None) -> Any:
         if targets is None:
@@ -42,7 +57,9 @@ def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
             hidden, head.weight, targets.labels_N, targets.weights_N, bias_V=getattr(head, "bias", None), head=style
         )
 
-    def forward(batch: Batch, *, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(batch: Batch | Columns, *, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor] | torch.Tensor:
+        if isinstance(batch, Columns):
+            return causal(batch.ids_BT, batch.is_token_BC, batch.key_values)
         arguments = {"position_ids": batch.position_ids, "use_cache": False}
         arguments = {name: value for name, value in arguments.items() if name in known}
         if plain:
@@ -59,6 +76,21 @@ def give_weighted_loss(model: Any, *, dft: bool = False) -> None:
 
     head.forward = head_forward
     model.forward = forward
+
+
+@contextmanager
+def answering(model: Any) -> Iterator[None]:
+    """The model as it is when it answers: nothing dropped out, and an attention that knows keys and values."""
+    config = model.config
+    trained_with = config._attn_implementation
+    config._attn_implementation = "sdpa" if model._supports_sdpa else "eager"
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train()
+        config._attn_implementation = trained_with
 
 
 def plain_loss(logits_BTV: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,21 +21,26 @@ from ded_ray.files.folders import filled, remove
 from ded_ray.files.parts import write_atomically
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
-from ded_ray.recipe import Generator, Train
+from ded_ray.recipe import Generator, HeldOut, Train
 from ded_ray.train.batches import batch_at, num_steps
 from ded_ray.train.check import check_student
-from ded_ray.train.export import write_generation_config
+from ded_ray.train.export import end_tokens, write_generation_config
 from ded_ray.train.flops import Meter
 from ded_ray.train.guard import what_went_wrong
-from ded_ray.train.held_out import LOSS, best_step, held_out_loss, is_over, split
+from ded_ray.train.held_out import LOSS, PASS_RATE, best_step, held_out_loss, is_over, split
 from ded_ray.train.history import History
-from ded_ray.train.preflight import takes_positions
+from ded_ray.train.pass_rate import Exam, questions_of
+from ded_ray.train.preflight import longest_sequence, takes_positions
 from ded_ray.train.schedule import learning_rate_at
 from ded_ray.train.step import Place, Step, loss_of, run_step
 from ded_ray.train.strategy import Strategy, make_strategy
 from ded_ray.train.tokens import Tokens
 
 MODEL, STOPPED = "model", "stopped.json"
+
+IMPROVED = "improved"
+"""Of a checkpoint: its step if it was measured better than all before it, else 0. The highest is the best: of equal
+measurements the first, where Ray Train would keep the last."""
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -66,7 +71,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     trained, held_out = split(tokens, train.held_out)
     total = num_steps(len(trained), train.batch_size, train.epochs, train.max_steps)
     first_step, history = _resume(strategy, folder, place)
-    meter = _meter(model_path(student.model), place)
+    meter, exam = _meter(model_path(student.model), place), _exam(config, tokens, held_out, chat, place)
 
     for step in range(first_step, total):
         if train.held_out is not None and is_over(history.curve, train.held_out):
@@ -76,7 +81,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
         rate, started = learning_rate_at(step, total, train), time.monotonic()
         done = run_step(strategy, tokens, indices, place, rate=rate)
         seconds = time.monotonic() - started
-        mfu = meter and meter.mfu(tokens.lengths[indices], seconds=seconds, num_gpus=place.num_workers)
+        mfu = meter.mfu(tokens.lengths[indices], seconds=seconds, num_gpus=place.num_workers) if meter else None
         history.add(step, done, rate=rate, indices=indices, tokens=tokens, seconds=seconds, mfu=mfu)
         if wrong := what_went_wrong(done.loss, done.norm, history.norms[:-1]):
             history.finish()
@@ -89,7 +94,9 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
         if (step + 1) % every == 0 or step + 1 == total or (why and train.held_out is None):
             if held_out:
                 history.measured(**{LOSS: held_out_loss(strategy, tokens, held_out, place)})
-            _checkpoint(strategy, history, rank=place.rank)
+            if exam and (passed := exam.pass_rate(strategy, step=step + 1)) is not None:
+                history.measured(**{PASS_RATE: passed})
+            _checkpoint(strategy, history, train.held_out, rank=place.rank)
         if why:
             history.finish()
             return why
@@ -97,7 +104,8 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     last = [trained[i] for i in batch_at(history.num_steps - 1, len(trained), train.batch_size, config["seed"])]
     if wrong := what_went_wrong(loss_of(strategy, tokens, last, place)[0], 0.0, []):
         return f"train: after the last step {wrong}; lower train.learning_rate"
-    _load_best(strategy, history)
+    if train.held_out is not None:
+        _load_best(strategy, history, train.held_out)
     _export(strategy, chat, history, model_path(student.model), folder, rank=place.rank)
     return None
 
@@ -110,9 +118,28 @@ def _why_stopped(counts: Any, place: Place) -> str | None:
     return why or "stopped" if is_stopped.item() else None
 
 
-def _load_best(strategy: Strategy, history: History) -> None:
-    """Go back to the checkpoint with the lowest held-out loss."""
-    best = best_step(history.curve)
+def _exam(config: dict[str, Any], tokens: Tokens, held_out: list[int], chat: ChatTokenizer, place: Place) -> Exam | None:
+    """What the student is asked at every measurement; nothing unless the recipe wants a pass rate."""
+    asked = place.train.held_out and place.train.held_out.pass_rate
+    if not (asked and held_out):
+        return None
+    student, grading = config["student"], config["grading"]
+    ends = end_tokens(model_path(student.model), chat.end_id)
+    return Exam(
+        questions=questions_of(tokens, held_out, grading.curated, most=asked.max_questions),
+        config=asked,
+        chat=chat,
+        ends=frozenset({*ends, chat.tokenizer.eos_token_id} - {None}),
+        max_length=longest_sequence(student, place.train),
+        verifier=grading.make_verifier(),
+        place=place,
+        seed=config["seed"],
+    )
+
+
+def _load_best(strategy: Strategy, history: History, config: HeldOut) -> None:
+    """Go back to the checkpoint that was measured best."""
+    best = best_step(history.curve, config)
     if best is None or best == history.num_steps:
         return
     reported = {each.metrics["step"]: each.checkpoint for each in ray.train.get_all_reported_checkpoints()}
@@ -156,7 +183,7 @@ def _resume(strategy: Strategy, folder: Path, place: Place) -> tuple[int, Histor
     return step, History(folder, curve, writes=place.rank == 0)
 
 
-def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
+def _checkpoint(strategy: Strategy, history: History, held_out: HeldOut | None, *, rank: int) -> None:
     """Every worker writes its own part; Ray Train puts them together in the run's storage while training goes on."""
     folder = Path(tempfile.mkdtemp(prefix="ded_ray_checkpoint_"))
     step = history.num_steps
@@ -164,7 +191,9 @@ def _checkpoint(strategy: Strategy, history: History, *, rank: int) -> None:
     history.write_steps()
     if rank == 0:
         history.write(folder)
-    metrics = {name: history.curve[-1][name] for name in ("step", "loss", LOSS) if name in history.curve[-1]}
+    metrics = {name: history.curve[-1][name] for name in ("step", "loss", LOSS, PASS_RATE) if name in history.curve[-1]}
+    if held_out is not None:
+        metrics[IMPROVED] = step if best_step(history.curve, held_out) == step else 0
     if any(folder.iterdir()):
         upload = CheckpointUploadMode.ASYNC
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder), checkpoint_upload_mode=upload)

@@ -53,6 +53,8 @@ def test_relative_paths_belong_to_the_recipes_folder(tmp_path):
         ("train.epoch=3", "train.epoch: unknown knob; did you mean `epochs`?"),
         ("train.epochs=many", "train.epochs: Input should be a valid integer"),
         ("train.epochs=0", "train.epochs: Input should be greater than 0"),
+        ("train.held_out={pass_rate: {num_sample: 2}}", "held_out.pass_rate.num_sample: unknown knob; did you mean"),
+        ("train.held_out={pass_rate: {max_tokens: 2048}}", "train: held_out.pass_rate.max_tokens: must be below max_length"),
         ("train.batch_size=33", "train.batch_size: must be a multiple of train.workers"),
         ("train.attention=flex_attention", "train: attention: flex_attention trains on GPUs only"),
         ("student.engine={kind: magic}", "student.engine: Input tag 'magic'"),

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ded_ray.recipe import HeldOut, Student
+from ded_ray.recipe import HeldOut, PassRate, Student
 from ded_ray.records import Group, Rollout
 from ded_ray.tiny.problems import make_problems
 from ded_ray.train.guard import NUM_SEEN, what_went_wrong
-from ded_ray.train.held_out import LOSS, best_step, is_over, split
+from ded_ray.train.held_out import LOSS, PASS_RATE, best_step, is_over, split
 from ded_ray.train.packing import best_fit, share_out
 from ded_ray.train.tokens import Tokens, write_tokens
 
@@ -49,13 +49,28 @@ def curve(*losses):
 
 
 def test_the_best_step_and_when_to_stop():
-    assert best_step(curve(None, None)) is None
-    assert best_step(curve(3.0, None, 1.0, 1.0, 2.0)) == 3
+    assert best_step(curve(None, None), HeldOut()) is None
+    assert best_step(curve(3.0, None, 1.0, 1.0, 2.0), HeldOut()) == 3
     patient = HeldOut(patience=2)
     assert not is_over(curve(3.0, 1.0, 2.0), patient)
     assert is_over(curve(3.0, 1.0, 2.0, 1.0), patient)
     assert not is_over(curve(3.0, 1.0, 2.0, 0.5), patient)
     assert not is_over(curve(1.0, 2.0, 3.0, 4.0), HeldOut())
+
+
+def test_a_pass_rate_decides_where_it_is_asked_for():
+    """Higher is better, the first of equals, whatever the loss says; what could not be measured has no say."""
+    asked = HeldOut(patience=2, pass_rate=PassRate())
+    points = curve(1.0, 0.5, 0.4, 0.3, 0.2)
+    assert best_step(points, asked) is None
+    for point, rate in zip(points, (0.2, 0.6, None, 0.6, 0.5), strict=True):
+        if rate is not None:
+            point[PASS_RATE] = rate
+    assert best_step(points, asked) == 2
+    assert best_step(points, HeldOut()) == 5
+    assert is_over(points, asked)
+    assert not is_over(points[:4], asked)
+    assert not is_over(points, HeldOut(patience=2))
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ from transformers import (
 )
 
 from ded_ray.errors import BadInput
-from ded_ray.generate.engines.sampling import Row
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.generate.preflight import check_model
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
+from ded_ray.models.sampling import Row
 from ded_ray.recipe import Chat, Student, Train
 from ded_ray.train.export import write_generation_config
 from ded_ray.train.preflight import check_student, longest_sequence, takes_positions

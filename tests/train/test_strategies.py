@@ -1,5 +1,6 @@
 """Every strategy on two gloo workers is one process's training: the same losses, the same weights, less memory."""
 
+import asyncio
 import contextlib
 import importlib
 import threading
@@ -11,10 +12,14 @@ import torch
 from gang import gang
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
+from ded_ray.generate.engines.continuous import steps as completing
+from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.models.chat import ChatTokenizer
+from ded_ray.models.sampling import Row
 from ded_ray.recipe import Ddp, DeepSpeed, Fsdp2, Lora, Student, Train
 from ded_ray.records import Group, Rollout
 from ded_ray.tiny.problems import make_problems
+from ded_ray.train.answer import Asked, answer
 from ded_ray.train.batches import batch_at
 from ded_ray.train.check import check_student
 from ded_ray.train.step import Place, run_step
@@ -104,6 +109,46 @@ def test_every_strategy_is_one_plain_loop(curves, plain, name):
     assert all(torch.allclose(exported[key], wanted[key], atol=2e-3) for key in wanted)
 
 
+def answered(rank: int, student: str, tokens: Path) -> dict[str, list]:
+    """[the losses of four steps, this worker's answers before them] of each strategy, which answers between them too. Three
+    questions on two workers: one of them has a question less."""
+    read, found = Tokens(tokens), {}
+    for name, strategy in STRATEGIES.items():
+        train = KNOBS.model_copy(update={"strategy": strategy, "activation_checkpointing": True})
+        place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
+        made = make_strategy(student, train, rank=rank, device=place.device)
+
+        def ask(made=made, place=place) -> list[list[int]]:
+            rows = [[Row(10 * i + k, 5 + 4 * i, frozenset({1})) for k in range(2)] for i in range(3)]
+            asked = [Asked(read[i].prompt_ids, rows[i]) for i in range(3)][rank::2]
+            spare = [Asked(read[0].prompt_ids, [])] * (2 - len(asked))
+            answer(made, [*asked, *spare], place, at_once=2)
+            return [row.tokens for each in asked for row in each.rows]
+
+        first = ask()
+        losses = steps(made, read, place, range(2))
+        ask()
+        found[name] = [losses + steps(made, read, place, range(2, 4)), first]
+    return found
+
+
+@pytest.mark.slow
+def test_a_student_answers_while_it_is_trained_under_every_strategy_as_it_is_served(student, tokens, plain):
+    workers, read = gang(answered, student, tokens), Tokens(tokens)
+    engine = TransformersModel(student)
+
+    async def served(i: int) -> list[list[int]]:
+        rows = [Row(10 * i + k, 5 + 4 * i, frozenset({1})) for k in range(2)]
+        async for _ in completing([engine.batch.submit(read[i].prompt_ids, rows)]):
+            pass
+        return [row.tokens for row in rows]
+
+    wanted = [asyncio.run(served(i)) for i in range(3)]
+    for name in STRATEGIES:
+        assert [found[name][1] for found in workers] == [wanted[0] + wanted[2], wanted[1]], name
+        assert workers[0][name][0] == pytest.approx(plain[1][:4], rel=1e-4), name
+
+
 SHARDED = {"ddp": STRATEGIES["ddp"], "fsdp2": Fsdp2(), "zero-3": DeepSpeed(zero_stage=3)}
 
 
@@ -156,7 +201,7 @@ def dtypes_of(rank: int, student: str, tokens: Path) -> dict[str, list[str]]:
         place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
         seen = set()
-        made._model.model.layers[0].mlp.up_proj.register_forward_hook(lambda *call, seen=seen: seen.add(str(call[2].dtype)))
+        made.model.model.layers[0].mlp.up_proj.register_forward_hook(lambda *call, seen=seen: seen.add(str(call[2].dtype)))
         losses = steps(made, read, place, range(4))
         optimizer = getattr(made, "_optimizer", None) or made._engine.optimizer.optimizer
         kept = {str(state["exp_avg"].dtype) for state in optimizer.state.values() if "exp_avg" in state}

@@ -1,7 +1,10 @@
 """Real training on two gloo workers: against a plain loop in this process, against DeepSpeed, and interrupted."""
 
+import asyncio
 import re
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,16 +17,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ded_ray.errors import Stopped
 from ded_ray.files.parts import write_part
+from ded_ray.generate.engine import Request
+from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.models.load import model_path
-from ded_ray.recipe import DeepSpeed, HeldOut, Recipe, Student, Teacher, TinyProblems, Train
-from ded_ray.records import Group, Rollout, to_table
+from ded_ray.recipe import DeepSpeed, HeldOut, PassRate, Recipe, Sampling, Student, Teacher, TinyProblems, Train, Verify
+from ded_ray.records import Group, Rollout, stable_hash, to_table
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
 from ded_ray.train.batches import batch_at, num_steps, padded, rows_of_worker
-from ded_ray.train.held_out import LOSS, split
+from ded_ray.train.held_out import LOSS, PASS_RATE, best_step, split
+from ded_ray.train.pass_rate import Grading
 from ded_ray.train.ray_train import tokenize, train
 from ded_ray.train.student import give_weighted_loss
 from ded_ray.train.tokens import Tokens
+from ded_ray.verify.worker import VerifyWorker
 from jobs.reproduce.learn import fit
 
 # 11 examples in batches of 4 over 2 workers: uneven last batches, empty rows, several rows a step.
@@ -180,6 +187,42 @@ def test_the_best_checkpoint_on_held_out_questions_comes_out(ray_cluster, tokens
     loss, _ = model(padded(sequences, 0))
     weighted_tokens = sum(sequence.weight * len(sequence.completion_ids) for sequence in sequences)
     assert float(loss.detach()) / weighted_tokens == pytest.approx(measured[best], rel=1e-2)
+
+
+def answers_right(model: str, group: Group, seeds: list[int], max_tokens: int) -> list[bool]:
+    """What the embedded engine, which serves, answers with these random streams."""
+    engine, verifier = TransformersModel(model), VerifyWorker(Verify())
+    sampling = Sampling(num_rollouts=1, max_tokens=max_tokens)
+    requests = [Request([{"role": "user", "content": group.prompt}], sampling, seed) for seed in seeds]
+
+    async def ask() -> dict[int, Rollout]:
+        return {request.seed: rollouts[0] async for request, rollouts in engine.generate(requests)}
+
+    found = asyncio.run(ask())
+    group = verifier.verify_group(replace(group, rollouts=[found[seed] for seed in seeds]))
+    verifier.close()
+    return [rollout.status == "correct" for rollout in group.rollouts]
+
+
+def test_the_checkpoint_with_the_best_pass_rate_comes_out_and_is_measured_as_it_is_served(ray_cluster, tokens, tmp_path):
+    asked = PassRate(num_samples=3, max_tokens=20, questions_at_once=1)
+    held_out = HeldOut(fraction=0.3, every_steps=2, pass_rate=asked)
+    grading = Grading(tokens.parent / "curated", partial(VerifyWorker, Verify()))
+    config = {"held_out": held_out, "epochs": 4, "export_dtype": "float32"}
+    counts = ray.remote(Counts).remote()
+    curve = train(recipe(**config), tokens=tokens, folder=tmp_path, name="run", counts=counts, grading=grading)
+    measured = {point["step"]: point[PASS_RATE] for point in curve if PASS_RATE in point}
+    assert list(measured) == [2, 4, 6, 8]
+    best = best_step(curve, held_out)
+    assert measured[best] == max(measured.values())
+    read = Tokens(tokens)
+    questions = {read.problem_id(i) for i in split(read, held_out)[1]}
+    assert len(questions) == 3, "on two workers one has a question less"
+    rates = []
+    for group in (group for group in groups() if group.problem_id in questions):
+        seeds = [int(stable_hash("pass rate", 0, best, group.problem_id, sample), 16) >> 1 for sample in range(3)]
+        rates.append(sum(answers_right(str(tmp_path / "model"), group, seeds, max_tokens=20)) / 3)
+    assert sum(rates) / 3 == pytest.approx(measured[best])
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from ded_ray.generate.engines.key_values import SPARE_COLUMNS, CausalModel, KeyValues
-from ded_ray.generate.engines.sampling import Row, add_next_tokens
+from ded_ray.models.key_values import SPARE_COLUMNS, CausalModel, KeyValues, places_without
+from ded_ray.models.sampling import Row, add_next_tokens
 
 PREFILL_TOKENS = 1024
 """Prompt tokens, padding included, that are computed between two steps of the running rows."""
@@ -226,13 +226,9 @@ class ContinuousBatch:
             self._waiting.appendleft(Waiting(asked, [row]))
 
     def _drop(self, rows: list[int]) -> None:
-        """Rows at the end take the places that become free."""
         if not rows:
             return
-        num_left = len(self._running) - len(rows)
-        dropped = set(rows)
-        moving = iter([i for i in range(num_left, len(self._running)) if i not in dropped])
-        places = [next(moving) if i in dropped else i for i in range(num_left)]
+        places = places_without(set(rows), len(self._running))
         self._running = [self._running[i] for i in places]
         if places:
             self._key_values.keep(places, self._num_columns)

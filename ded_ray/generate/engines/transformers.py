@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM
 from ded_ray.generate.engine import Answer, Request, as_they_come
 from ded_ray.generate.engines.attention import use_grouped_attention
 from ded_ray.generate.engines.continuous import ContinuousBatch, steps
-from ded_ray.generate.engines.sampling import Row
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
+from ded_ray.models.sampling import Row
 from ded_ray.recipe import Chat
 from ded_ray.records import Rollout
 

@@ -12,27 +12,32 @@ from ded_ray.train.batches import Batch
 from ded_ray.train.build import check_loaded, load_student, prepare
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
+from ded_ray.train.student import Columns
 
 
 class DdpStrategy:
     def __init__(self, path: str, train: Train, *, rank: int, device: torch.device) -> None:
         self._path, self._train, self._rank, self._device = path, train, rank, device
-        self._model = load_student(path, train)
-        check_loaded(self._model, path, lambda parameter: parameter.data)
-        prepare(self._model.to(device), train)
-        self._optimizer = make_optimizer(self._model, train)
-        self._parallel = DistributedDataParallel(self._model, gradient_as_bucket_view=True)
+        self.model = load_student(path, train)
+        check_loaded(self.model, path, lambda parameter: parameter.data)
+        prepare(self.model.to(device), train)
+        self._optimizer = make_optimizer(self.model, train)
+        self._parallel = DistributedDataParallel(self.model, gradient_as_bucket_view=True)
 
     def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         self._parallel.require_backward_grad_sync = last  # read by the forward pass already
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._train.in_bf16):
             return self._parallel(batch, plain=plain)
 
+    def logits(self, columns: Columns) -> torch.Tensor:
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._train.in_bf16):
+            return self.model(columns)
+
     def backward(self, loss: torch.Tensor) -> None:
         loss.backward(torch.full_like(loss, get_world_size()))
 
     def step(self, learning_rate: float) -> float:
-        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._train.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._train.max_grad_norm)
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -45,18 +50,18 @@ class DdpStrategy:
 
     def load(self, folder: Path) -> int:
         state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-        self._model.load_state_dict(state["model"], strict=self._train.lora is None)
+        self.model.load_state_dict(state["model"], strict=self._train.lora is None)
         self._optimizer.load_state_dict(state["optimizer"])
         return state["step"]
 
     def export(self, folder: Path) -> None:
         if self._rank == 0:
             state = {name: tensor.cpu() for name, tensor in self._trained().items()}
-            export(self._path, self._model, state, train=self._train, folder=folder)
+            export(self._path, self.model, state, train=self._train, folder=folder)
 
     def _trained(self) -> dict[str, Any]:
         """The state of the model; with LoRA of the adapter alone."""
-        state = self._model.state_dict()
+        state = self.model.state_dict()
         if self._train.lora is None:
             return state
-        return {name: state[name] for name, parameter in self._model.named_parameters() if parameter.requires_grad}
+        return {name: state[name] for name, parameter in self.model.named_parameters() if parameter.requires_grad}

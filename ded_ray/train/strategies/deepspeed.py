@@ -20,6 +20,7 @@ from ded_ray.train.batches import Batch
 from ded_ray.train.build import check_loaded, load_student, prepare, settings
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
+from ded_ray.train.student import Columns
 
 NUM_WORKERS = "num_workers"
 """File of a checkpoint: how many workers saved it."""
@@ -32,15 +33,18 @@ class DeepSpeedStrategy:
         self._path, self._train, self._rank, self._device = path, train, rank, device
         config = _deepspeed_config(train, train.strategy)
         with freed_at_once():
-            self._model = self._divided(config) if self._stage == 3 else load_student(path, train)
-        check_loaded(self._model, path, self._whole)
-        prepare(self._model if self._stage == 3 else self._model.to(device), train)
-        optimizer = make_optimizer(self._model, train)
-        self._engine, *_ = self._deepspeed.initialize(model=self._model, optimizer=optimizer, config=config)
+            self.model = self._divided(config) if self._stage == 3 else load_student(path, train)
+        check_loaded(self.model, path, self._whole)
+        prepare(self.model if self._stage == 3 else self.model.to(device), train)
+        optimizer = make_optimizer(self.model, train)
+        self._engine, *_ = self._deepspeed.initialize(model=self.model, optimizer=optimizer, config=config)
 
     def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         self._engine.set_gradient_accumulation_boundary(is_boundary=last)
         return self._engine(batch, plain=plain)
+
+    def logits(self, columns: Columns) -> torch.Tensor:
+        return self._engine(columns)
 
     def backward(self, loss: torch.Tensor) -> None:
         self._engine.backward(loss * get_world_size(), scale_wrt_gas=False)
@@ -78,13 +82,13 @@ class DeepSpeedStrategy:
 
     def export(self, folder: Path) -> None:
         state = {}
-        for name, parameter in self._model.named_parameters():  # one at a time: nobody holds a second copy of the whole
+        for name, parameter in self.model.named_parameters():  # one at a time: nobody holds a second copy of the whole
             if parameter.requires_grad or self._train.lora is None:
                 whole = self._whole(parameter)
                 if self._rank == 0:
                     state[name] = whole.detach().cpu().clone()
         if self._rank == 0:
-            export(self._path, self._model, state, train=self._train, folder=folder)
+            export(self._path, self.model, state, train=self._train, folder=folder)
 
     def _divided(self, config: dict[str, Any]) -> Any:
         """The model with its parameters divided over the workers from the beginning: one at a time is ever whole.

@@ -26,26 +26,30 @@ from ded_ray.train.batches import Batch
 from ded_ray.train.build import check_loaded, load_student, prepare
 from ded_ray.train.export import export
 from ded_ray.train.optimizer import make_optimizer, set_learning_rate
+from ded_ray.train.student import Columns
 
 
 class Fsdp2Strategy:
     def __init__(self, path: str, train: Train, *, rank: int, device: torch.device) -> None:
         assert isinstance(train.strategy, Fsdp2)
         self._path, self._train, self._rank, self._device = path, train, rank, device
-        self._model = _sharded(path, train, train.strategy)
-        check_loaded(self._model, path, lambda parameter: _whole(parameter.data))
-        prepare(self._model, train)
+        self.model = _sharded(path, train, train.strategy)
+        check_loaded(self.model, path, lambda parameter: _whole(parameter.data))
+        prepare(self.model, train)
         # An adapter comes after the sharding: it is small, and whole on every worker.
-        self._whole_parameters = [p for p in self._model.parameters() if p.requires_grad and not isinstance(p, DTensor)]
+        self._whole_parameters = [p for p in self.model.parameters() if p.requires_grad and not isinstance(p, DTensor)]
         for parameter in self._whole_parameters:
             parameter.data = parameter.data.to(device)
             torch.distributed.broadcast(parameter.data, src=0)
-        self._optimizer = make_optimizer(self._model, train)
+        self._optimizer = make_optimizer(self.model, train)
 
     def loss(self, batch: Batch, *, last: bool, plain: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-        self._model.set_requires_gradient_sync(last)
-        self._model.set_is_last_backward(last)
-        return self._model(batch, plain=plain)
+        self.model.set_requires_gradient_sync(last)
+        self.model.set_is_last_backward(last)
+        return self.model(batch, plain=plain)
+
+    def logits(self, columns: Columns) -> torch.Tensor:
+        return self.model(columns)
 
     def backward(self, loss: torch.Tensor) -> None:
         loss.backward(torch.full_like(loss, get_world_size()))
@@ -55,7 +59,7 @@ class Fsdp2Strategy:
             if parameter.grad is not None:
                 all_reduce(parameter.grad)
                 parameter.grad /= get_world_size()
-        norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._train.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._train.max_grad_norm)
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -67,21 +71,21 @@ class Fsdp2Strategy:
     def load(self, folder: Path) -> int:
         state = {**self._state(), "step": torch.tensor(0)}
         dcp.load(state, checkpoint_id=folder)
-        set_model_state_dict(self._model, state["model"], options=StateDictOptions(strict=self._train.lora is None))
-        set_optimizer_state_dict(self._model, self._optimizer, state["optimizer"])
+        set_model_state_dict(self.model, state["model"], options=StateDictOptions(strict=self._train.lora is None))
+        set_optimizer_state_dict(self.model, self._optimizer, state["optimizer"])
         return int(state["step"])
 
     def export(self, folder: Path) -> None:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=self._train.lora is not None)
-        state: Any = get_model_state_dict(self._model, options=options)
+        state: Any = get_model_state_dict(self.model, options=options)
         if self._rank == 0:
-            export(self._path, self._model, state, train=self._train, folder=folder)
+            export(self._path, self.model, state, train=self._train, folder=folder)
 
     def _state(self) -> dict[str, Any]:
         options = StateDictOptions(ignore_frozen_params=self._train.lora is not None)
         return {
-            "model": get_model_state_dict(self._model, options=options),
-            "optimizer": get_optimizer_state_dict(self._model, self._optimizer),
+            "model": get_model_state_dict(self.model, options=options),
+            "optimizer": get_optimizer_state_dict(self.model, self._optimizer),
         }
 
 

@@ -21,7 +21,7 @@ from transformers import (
 from ded_ray.generate.engines import continuous
 from ded_ray.generate.engines.attention import use_grouped_attention
 from ded_ray.generate.engines.continuous import ContinuousBatch, steps
-from ded_ray.generate.engines.sampling import Row
+from ded_ray.models.sampling import Row
 
 VOCABULARY = 96
 PROMPTS = [[5, 6, 7], [9], list(range(10, 50)), [3, 1, 4, 1, 5, 9, 2, 6], list(range(60, 90)), [7, 7]]

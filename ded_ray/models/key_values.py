@@ -11,6 +11,7 @@ B: rows, H: heads, T: columns, D: head dimension.
 """
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -150,12 +151,22 @@ def _layer(layer: Any) -> AttentionLayer | StateLayer:
     return AttentionLayer()
 
 
-class CausalModel:
-    """A causal language model that is asked for the logits of the last column alone, whatever its arguments are called."""
+def places_without(dropped: set[int], num_rows: int) -> list[int]:
+    """For `KeyValues.keep`: rows at the end take the places of those that are dropped."""
+    num_left = num_rows - len(dropped)
+    moving = iter([i for i in range(num_left, num_rows) if i not in dropped])
+    return [next(moving) if i in dropped else i for i in range(num_left)]
 
-    def __init__(self, model: Any) -> None:
-        self._model, self.device, self.config = model, model.device, model.config
-        known = inspect.signature(model.forward).parameters
+
+class CausalModel:
+    """A causal language model that is asked for the logits of the last column alone, whatever its arguments are called.
+
+    `forward`: its forward pass, where the model's own method has been replaced.
+    """
+
+    def __init__(self, model: Any, forward: Callable[..., Any] | None = None) -> None:
+        self._model, self.device, self.config = forward or model, model.device, model.config
+        known = inspect.signature(forward or model.forward).parameters
         self._cache_name = "cache_params" if "cache_params" in known else "past_key_values"
         self._takes_positions = "position_ids" in known
         self._arguments: dict[str, Any] = {"use_cache": True} | ({"logits_to_keep": 1} if "logits_to_keep" in known else {})
