@@ -15,7 +15,7 @@ from ded_ray.recipe.recipe import Recipe
 from ded_ray.recipe.rewards import CorrectnessReward, FormatReward, LengthReward, Rewards, TruncationReward
 from ded_ray.recipe.serve import Serve
 from ded_ray.recipe.teachers import Teachers
-from ded_ray.recipe.train import Ddp, DeepSpeed, Fsdp2, HeldOut, Lora, PassRate, Train
+from ded_ray.recipe.train import Ddp, DeepSpeed, Fsdp2, HeldOut, Lora, PassRate, Train, Wandb
 from ded_ray.recipe.verify import Code, Container, Judge, Verify
 
 __all__ = [
@@ -67,5 +67,6 @@ __all__ = [
     "TruncationReward",
     "Verify",
     "VllmEngine",
+    "Wandb",
     "Weights",
 ]

@@ -88,8 +88,17 @@ class HeldOut(Config):
     writing so many answers does."""
 
 
+class Wandb(Config):
+    """Weights & Biases beside TensorBoard (`pip install 'ded-ray[wandb]'`). Its key and mode come from wandb's own places:
+    `wandb login` or WANDB_API_KEY, which every machine that may train needs, and WANDB_MODE, which may be offline."""
+
+    project: Annotated[str, Field(min_length=1)]
+    name: str | None = None
+    """Of the run; null: RUN/checkpoint, RUN being the run folder's name."""
+
+
 class Train(Config):
-    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile"})
+    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile", "wandb"})
     ADDED = frozenset(
         {
             "packing",
@@ -158,6 +167,8 @@ class Train(Config):
     checkpoint_every_steps: PositiveInt = 50
     max_failures: NonNegativeInt = 3
     """Worker failures that are answered by a restart from the last checkpoint."""
+    wandb: Wandb | None = None
+    """null: the curve goes to `curve.jsonl` and TensorBoard alone."""
 
     def identity(self) -> dict[str, Any]:
         """The number of workers does not count: another one goes on from the same checkpoint, to the same result."""

@@ -1,20 +1,20 @@
-"""What happened at every step, for people to look at: the curve, the rollouts of each step, TensorBoard.
+"""What happened at every step, for people to look at: the curve, the rollouts of each step, TensorBoard, W&B.
 
 `steps.parquet` has a row for each sequence of each step: step, rollout (as `ded-ray explain` takes it), weight, tokens,
 and its mean loss. It answers which rollouts were in the step where the loss jumped.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ded_ray.files.folders import dataset, is_local, make, upload, write_table
+from ded_ray.files.folders import dataset, make, upload, write_table
 from ded_ray.files.parts import write_atomically
 from ded_ray.train.step import Step
 from ded_ray.train.tokens import Tokens
+from ded_ray.train.weights_and_biases import end_wandb
 
 CURVE_FILE, STEPS_FILE, STEPS_FOLDER, BOARD_FOLDER = "curve.jsonl", "steps.parquet", "steps", "tensorboard"
 
@@ -32,18 +32,19 @@ STEPS_SCHEMA = pa.schema(
 class History:
     """The steps so far. Only the first worker writes; the curve is part of every checkpoint, so that it resumes too."""
 
-    def __init__(self, folder: Path, curve: list[dict[str, float]], *, writes: bool) -> None:
-        self.curve, self._folder, self._writes = curve, folder, writes
+    def __init__(self, folder: Path, curve: list[dict[str, float]], *, here: Path | None = None, wandb: Any = None) -> None:
+        """`here`: where files are written that cannot be written to a store; None on all workers that write nothing.
+        `wandb`: a run that gets every point too."""
+        self.curve, self._folder, self._here, self._wandb = curve, folder, here, wandb
         self._rows: list[dict[str, Any]] = []
         self._board: Any = None
-        if writes:
+        if here is not None:
             for part in (folder / STEPS_FOLDER).glob("step-*.parquet"):
                 if int(part.stem.removeprefix("step-")) > self.num_steps:  # written after the checkpoint that we go on from
                     part.unlink()
             from tensorboardX import SummaryWriter
 
-            self._here = folder if is_local(folder) else Path(tempfile.mkdtemp(prefix="ded_ray_board_"))
-            self._board = SummaryWriter(str(self._here / BOARD_FOLDER), purge_step=self.num_steps + 1)
+            self._board = SummaryWriter(str(here / BOARD_FOLDER), purge_step=self.num_steps + 1)
 
     @staticmethod
     def read(folder: Path) -> list[dict[str, float]]:
@@ -60,9 +61,8 @@ class History:
     def measured(self, **values: float) -> None:
         """Add to the point of the last step."""
         self.curve[-1] |= values
-        if self._writes:
-            for name, value in values.items():
-                self._board.add_scalar(f"train/{name}", value, self.num_steps)
+        if self._here is not None:
+            self._show(values)
 
     def add(
         self, step: int, done: Step, *, rate: float, indices: list[int], tokens: Tokens, seconds: float, mfu: float | None
@@ -76,16 +76,21 @@ class History:
         if mfu is not None:
             point["mfu"] = mfu
         self.curve.append(point)
-        if not self._writes:
+        if self._here is None:
             return
-        for name, value in point.items():
-            if name != "step":
-                self._board.add_scalar(f"train/{name}", value, step + 1)
+        self._show({name: value for name, value in point.items() if name != "step"})
         self._rows += [
             {"step": step + 1, "rollout": tokens.name(i), "weight": float(tokens.weights[i]),
              "num_tokens": int(tokens.num_trained[i]), "loss": loss}
             for i, loss in zip(indices, done.losses, strict=True)
         ]  # fmt: skip
+
+    def _show(self, values: dict[str, float]) -> None:
+        """Values of the last step, to those who look on."""
+        for name, value in values.items():
+            self._board.add_scalar(f"train/{name}", value, self.num_steps)
+        if self._wandb is not None:
+            self._wandb.log({f"train/{name}": value for name, value in values.items()}, step=self.num_steps)
 
     def write(self, folder: Path) -> None:
         """The curve."""
@@ -102,14 +107,16 @@ class History:
 
     def finish(self) -> None:
         """All rows in one file."""
-        if self._writes:
+        if self._here is not None:
             self.write_steps()
             parts = dataset(self._folder / STEPS_FOLDER, STEPS_SCHEMA)
             write_table(parts.to_table(), self._folder / STEPS_FILE)
             self._board.close()
+            if self._wandb is not None:
+                end_wandb(self._wandb)
             self._publish_board()
 
     def _publish_board(self) -> None:
-        """TensorBoard's writer knows files of this machine only."""
-        if not is_local(self._folder):
+        """TensorBoard's writer knows files of this machine only, and so does wandb."""
+        if self._here is not None and self._here != self._folder:
             upload(self._here, self._folder)

@@ -13,15 +13,17 @@ from ded_ray.errors import BadInput
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
 from ded_ray.recipe import Student, Train
+from ded_ray.train.weights_and_biases import check_wandb
 
 # transformers imports DeepSpeed, which tells the standard output, a command's own, that there is no GPU.
 logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)
 
 
 def check_student(student: Student, train: Train) -> None:
-    """Raise BadInput for a student that training, export or serving would stumble over."""
+    """Raise BadInput for a student that training, export or serving would stumble over, or a curve that nobody would get."""
     from transformers import AutoConfig
 
+    check_wandb(train.wandb)
     path = model_path(student.model)
     config = AutoConfig.from_pretrained(path)
     text = config.get_text_config()

@@ -69,6 +69,7 @@ def train(
             "student": recipe.student,
             "tokens": tokens,
             "folder": folder,
+            "name": name,
             "seed": recipe.seed,
             "counts": counts,
             "grading": grading,

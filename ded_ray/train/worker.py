@@ -17,7 +17,7 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from transformers import AutoConfig
 
 from ded_ray.errors import BadInput
-from ded_ray.files.folders import filled, remove
+from ded_ray.files.folders import filled, is_local, remove
 from ded_ray.files.parts import write_atomically
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
@@ -35,6 +35,7 @@ from ded_ray.train.schedule import learning_rate_at
 from ded_ray.train.step import Place, Step, loss_of, run_step
 from ded_ray.train.strategy import Strategy, make_strategy
 from ded_ray.train.tokens import Tokens
+from ded_ray.train.weights_and_biases import start_wandb
 
 MODEL, STOPPED = "model", "stopped.json"
 
@@ -70,7 +71,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     check_student(strategy, tokens, place)
     trained, held_out = split(tokens, train.held_out)
     total = num_steps(len(trained), train.batch_size, train.epochs, train.max_steps)
-    first_step, history = _resume(strategy, folder, place)
+    first_step, history = _resume(strategy, config, place)
     meter, exam = _meter(model_path(student.model), place), _exam(config, tokens, held_out, chat, place)
 
     for step in range(first_step, total):
@@ -111,11 +112,15 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
 
 
 def _why_stopped(counts: Any, place: Place) -> str | None:
-    """Why the driver wants no further step; None while it does. A collective; the first worker alone knows the words."""
-    why = ray.get(counts.why_stopped.remote()) if place.rank == 0 else None
-    is_stopped = torch.tensor(int(why is not None), device=place.device)
-    torch.distributed.broadcast(is_stopped, 0)
-    return why or "stopped" if is_stopped.item() else None
+    """Why the driver wants no further step; None while it does. A collective."""
+    return _from_the_first(ray.get(counts.why_stopped.remote()) if place.rank == 0 else None, place)
+
+
+def _from_the_first(why: str | None, place: Place) -> str | None:
+    """What the first worker has to say, so that all do the same; the others have no words for it. A collective."""
+    is_said = torch.tensor(int(why is not None), device=place.device)
+    torch.distributed.broadcast(is_said, 0)
+    return why or "stopped" if is_said.item() else None
 
 
 def _exam(config: dict[str, Any], tokens: Tokens, held_out: list[int], chat: ChatTokenizer, place: Place) -> Exam | None:
@@ -172,15 +177,41 @@ def _bad_step(step: int, wrong: str, done: Step, tokens: Tokens, indices: list[i
     )
 
 
-def _resume(strategy: Strategy, folder: Path, place: Place) -> tuple[int, History]:
+def _resume(strategy: Strategy, config: dict[str, Any], place: Place) -> tuple[int, History]:
     """(first step to do, what was so far): from the last checkpoint that Ray Train committed, else from the start."""
+    folder, here = config["folder"], None
+    if place.rank == 0:
+        here = folder if is_local(folder) else Path(tempfile.mkdtemp(prefix="ded_ray_board_"))
+    run = _wandb_run(config, here, place)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return 0, History(folder, [], writes=place.rank == 0)
+        return 0, History(folder, [], here=here, wandb=run)
     with checkpoint.as_directory() as files:
         step = strategy.load(Path(files))
         curve = History.read(Path(files))
-    return step, History(folder, curve, writes=place.rank == 0)
+    return step, History(folder, curve, here=here, wandb=run)
+
+
+def _wandb_run(config: dict[str, Any], here: Path | None, place: Place) -> Any:
+    """The first worker's run of W&B, if the recipe wants one; known by the training's own name, it goes on after a restart.
+
+    Raises BadInput on all workers where it cannot be begun. A collective.
+    """
+    train, folder = place.train, config["folder"]
+    if train.wandb is None:
+        return None
+    run, problem = None, None
+    if here is not None:
+        try:
+            run = start_wandb(
+                train.wandb, name=f"{folder.parent.name}/{folder.name}", run_id=config["name"], folder=here,
+                knobs=train.model_dump(mode="json"),
+            )  # fmt: skip
+        except BadInput as error:
+            problem = str(error)
+    if problem := _from_the_first(problem, place):
+        raise BadInput(problem)
+    return run
 
 
 def _checkpoint(strategy: Strategy, history: History, held_out: HeldOut | None, *, rank: int) -> None:

@@ -15,6 +15,7 @@ from ded_ray.evaluate.scores import score
 from ded_ray.files.parts import write_part
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import Group, Problem, Rollout, to_table
+from ded_ray.report import charts
 from ded_ray.report.corpus import corpus_of, costs, spread, teacher_choice
 from ded_ray.report.explain import REASONS, describe, history_of
 from ded_ray.report.page import write_report
@@ -61,9 +62,10 @@ def test_a_training_is_drawn_and_said_in_a_sentence(tmp_path, capsys):
     assert sentence in write_report(run).read_text()
     show_run(run)
     assert sentence in capsys.readouterr().out
-    assert what_it_took([{"step": 1, "loss": 1.0, "num_tokens": 9, "tokens_per_second": 3.0}]) == (
-        "1 steps, 9 tokens, 3 tokens a second"
-    )
+    assert what_it_took([{"step": 1, "loss": 1.0}] * 2) == "2 steps"
+    measured = [{"step": step, "loss": 1.0, "held_out_pass_rate": rate} for step, rate in ((2, 0.5), (4, 0.75), (6, 0.75))]
+    assert what_it_took(measured) == "3 steps, best pass rate on held-out questions 0.750 after step 4"
+    assert "svg" in charts.curve(measured)
 
 
 def test_nothing_checked_is_said_and_not_drawn(tmp_path):

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -15,12 +16,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray.errors import Stopped
+from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.parts import write_part
 from ded_ray.generate.engine import Request
 from ded_ray.generate.engines.transformers import TransformersModel
 from ded_ray.models.load import model_path
-from ded_ray.recipe import DeepSpeed, HeldOut, PassRate, Recipe, Sampling, Student, Teacher, TinyProblems, Train, Verify
+from ded_ray.recipe import (
+    DeepSpeed,
+    HeldOut,
+    PassRate,
+    Recipe,
+    Sampling,
+    Student,
+    Teacher,
+    TinyProblems,
+    Train,
+    Verify,
+    Wandb,
+)
 from ded_ray.records import Group, Rollout, stable_hash, to_table
 from ded_ray.runtime.progress import Counts
 from ded_ray.tiny.problems import make_problems
@@ -122,6 +135,12 @@ def test_deepspeed_gets_the_losses_of_ddp(ddp, tokens, tmp_path, zero_stage):
     wanted = AutoModelForCausalLM.from_pretrained(ddp[0] / "model").state_dict()
     assert exported.keys() == wanted.keys()
     assert all(torch.allclose(exported[k].float(), wanted[k].float(), atol=5e-3) for k in wanted)
+
+
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed")
+def test_a_curve_that_nobody_can_send_ends_all_workers_with_one_line(ray_cluster, tokens, tmp_path):
+    with pytest.raises(BadInput, match="the package wandb is not here"):
+        trained(tokens, tmp_path, wandb=Wandb(project="p"))
 
 
 def killer_of_a_worker(at_step: int):
