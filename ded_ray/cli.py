@@ -233,7 +233,8 @@ def evaluate(
     """Measure a run's models again, or any endpoint, and say what decided the scores.
 
     Of a run nothing is trained again; --set evaluate.... changes how it is measured. Samples that are there already are
-    not asked for again. An endpoint's answers go to --out; its token is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
+    not asked for again. Benchmarks named here are out of domain, but for those that the run's recipe calls in-domain or
+    trains on the data set of. An endpoint's answers go to --out; its token is in $DED_RAY_API_KEY or $OPENAI_API_KEY.
     """
     with plain_errors():
         from ded_ray.pipeline import evaluate_again, measure_endpoint

@@ -132,7 +132,8 @@ def evaluate_again(
         raise BadInput("evaluate: name the folder of a run, or an endpoint by --url, --model and --out")
     opened = Run.open(folder)
     checkpoint = opened.finished_stage("checkpoint")
-    others = [f"evaluate.benchmarks={json.dumps(named_benchmarks(benchmarks, samples))}"] if benchmarks else []
+    named = named_benchmarks(benchmarks, samples, opened.recipe) if benchmarks else []
+    others = [f"evaluate.benchmarks={json.dumps(named)}"] if named else []
     recipe = load_recipe(folder / "recipe.yaml", [*others, *(overrides or [])])
     if recipe.model_copy(update={"evaluate": opened.recipe.evaluate}) != opened.recipe:
         raise BadInput("--set: evaluate only takes knobs of evaluate; use ded-ray run for the others")

@@ -12,6 +12,7 @@ from ded_ray.files.code_tests import with_function_name
 from ded_ray.files.conversations import prompt_of
 from ded_ray.files.user import read_rows
 from ded_ray.files.values import as_answer, as_text, cell, column, is_missing, letter, present, read_options
+from ded_ray.models.load import HUB_DATA
 from ded_ray.recipe import BenchmarkProblems, FileProblems, Problems, TinyProblems
 from ded_ray.records import Problem, stable_hash
 from ded_ray.sources.multiple_choice import shown, shuffled
@@ -52,6 +53,15 @@ def read_problems(source: Problems) -> list[Problem]:
             raise BadInput(f"{where}: problem id {problem.problem_id!r} has another prompt or answer than before; "
                            f"give different problems different ids")  # fmt: skip
     return list(problems.values())
+
+
+def data_sets(source: Problems) -> set[str]:
+    """What a source's rows are from: a tiny family, a file, or a data set of the hub, whatever its split. A benchmark that
+    is read from a file is from that and from where it is published."""
+    if isinstance(source, TinyProblems):
+        return {f"tiny {source.family}"}
+    paths = [source.path, benchmark(source.name).PROBLEMS["path"] if isinstance(source, BenchmarkProblems) else None]
+    return {path.partition(":")[0] if HUB_DATA.fullmatch(path) else path for path in paths if path}
 
 
 def _known(source: BenchmarkProblems) -> FileProblems:

@@ -8,10 +8,10 @@ from typing import Any
 
 from ded_ray.errors import BadInput
 from ded_ray.evaluate.benchmarks import NAMES, benchmark
-from ded_ray.recipe import Recipe
+from ded_ray.recipe import BenchmarkProblems, Recipe
 from ded_ray.recipe.load import recipe_of
 from ded_ray.run import Run
-from ded_ray.sources.problems import read_problems
+from ded_ray.sources.problems import data_sets, read_problems
 from ded_ray.stages.answers import answered_stage
 from ded_ray.stages.evaluate import Measured, evaluate_models
 from ded_ray.stages.results import report
@@ -20,19 +20,30 @@ KEYS = ("DED_RAY_API_KEY", "OPENAI_API_KEY")
 """Where an endpoint's token is looked for, in this order."""
 
 
-def named_benchmarks(names: str, num_samples: int | None = None) -> list[dict[str, Any]]:
-    """`gsm8k,aime24=my/file.jsonl` as a recipe has them. Raises BadInput for a name that no benchmark has."""
+def named_benchmarks(names: str, num_samples: int | None = None, recipe: Recipe | None = None) -> list[dict[str, Any]]:
+    """`gsm8k,aime24=my/file.jsonl` as a recipe has them. Raises BadInput for a name that no benchmark has.
+
+    A benchmark's domain is what `recipe` says of it; else "in" if the recipe trains on the same data set; else "out".
+    """
     found = []
     for each in filter(None, (part.strip() for part in names.split(","))):
         name, _, path = each.partition("=")
         if name not in NAMES:
             raise BadInput(f"--benchmarks: there is no {name!r}; there are {', '.join(NAMES)}")
         problems = {"kind": "benchmark", "name": name} | ({"path": str(Path(path).absolute())} if path else {})
-        samples = num_samples or benchmark(name).NUM_SAMPLES
-        found.append({"name": name, "domain": "in", "problems": problems, "num_samples": samples})
+        samples, domain = num_samples or benchmark(name).NUM_SAMPLES, _domain(name, problems, recipe) if recipe else "out"
+        found.append({"name": name, "domain": domain, "problems": problems, "num_samples": samples})
     if not found:
         raise BadInput(f"--benchmarks: name at least one of {', '.join(NAMES)}")
     return found
+
+
+def _domain(name: str, problems: dict[str, Any], recipe: Recipe) -> str:
+    own, known = data_sets(BenchmarkProblems(**problems)), recipe.evaluate.benchmarks
+    called_so = [each for each in known if each.name == name]
+    for each in called_so or [each for each in known if own & data_sets(each.problems)]:
+        return each.domain
+    return "in" if any(own & data_sets(source) for source in recipe.problems) else "out"
 
 
 def endpoint_recipe(url: str, model: str, benchmarks: Sequence[dict[str, Any]], overrides: list[str]) -> Recipe:

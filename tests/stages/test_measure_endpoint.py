@@ -1,12 +1,15 @@
 """Any endpoint is measured without a run, and two measurements are compared."""
 
 import json
+from collections import Counter
 
 import pytest
 from conftest import run_cli
 from test_evaluate import Server
 
+from ded_ray import pipeline
 from ded_ray.errors import BadInput
+from ded_ray.recipe import Recipe
 from ded_ray.report.diagnosis import diagnosis, differences
 from ded_ray.run import Run
 from ded_ray.stages.endpoint import endpoint_recipe, named_benchmarks
@@ -99,3 +102,53 @@ def test_samples_are_the_benchmarks_own_unless_they_are_given():
     assert [b["num_samples"] for b in named_benchmarks("gsm8k,aime24", 4)] == [4, 4]
     recipe = endpoint_recipe("http://h/v1", "m", named_benchmarks("gsm8k"), ["evaluate.sampling.temperature=0.6"])
     assert recipe.evaluate.sampling.temperature == 0.6
+
+
+FILE = {"kind": "file", "path": "/data/train.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("problems", "benchmarks", "named", "domains"),
+    [
+        (FILE, [], "gsm8k,aime24", ["out", "out"]),
+        ({"kind": "file", "path": "openai/gsm8k:main:train"}, [], "gsm8k,aime24", ["in", "out"]),
+        ([FILE, {"kind": "benchmark", "name": "aime24"}], [], "gsm8k,aime24=/data/mine.jsonl", ["out", "in"]),
+        (FILE, [], "gsm8k=/data/train.jsonl", ["in"]),
+        (FILE, [{"name": "gsm8k", "domain": "in", "problems": FILE}], "gsm8k,aime24", ["in", "out"]),
+        (FILE, [{"name": "held", "domain": "in", "problems": {"kind": "benchmark", "name": "aime24"}}], "aime24", ["in"]),
+        ({"kind": "file", "path": "openai/gsm8k:main:train"}, [{"name": "gsm8k", "domain": "out", "problems": FILE}],
+         "gsm8k", ["out"]),
+        ({"kind": "tiny"}, [{"name": "chain", "domain": "in", "problems": {"kind": "tiny"}}], "gsm8k", ["out"]),
+    ],
+)  # fmt: skip
+def test_in_domain_is_what_the_recipe_calls_so_or_trains_on(problems, benchmarks, named, domains):
+    asked = {"model": "tiny/student"}
+    raw = {"name": "r", "problems": problems, "student": asked, "teacher": asked, "evaluate": {"benchmarks": benchmarks}}
+    assert [found["domain"] for found in named_benchmarks(named, recipe=Recipe.model_validate(raw))] == domains
+
+
+def test_of_an_endpoint_without_a_run_nothing_is_in_domain():
+    assert {found["domain"] for found in named_benchmarks("gsm8k,aime24")} == {"out"}
+
+
+def test_a_run_is_measured_on_named_benchmarks_by_its_own_recipe(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "report", lambda *_: None)
+    monkeypatch.setattr(pipeline, "check_domains", lambda *_: None)
+    monkeypatch.setattr(pipeline, "evaluate", lambda *_: [])
+    asked = {"model": "tiny/student"}
+    raw = {"name": "r", "problems": {"kind": "tiny"}, "student": asked, "teacher": asked, "evaluate": {
+        "benchmarks": [{"name": "aime24", "domain": "in", "problems": {"kind": "file", "path": str(rows)}}],
+    }}  # fmt: skip
+    stage = Run.create(tmp_path / "run", Recipe.model_validate(raw)).stage("checkpoint", [])
+    stage.begin()
+    stage.seal("examples", 0, Counter(), 0)
+
+    def domains(*overrides):
+        named = f"aime25={rows},aime24={rows},amc23={mine}"
+        run = pipeline.evaluate_again(tmp_path / "run", benchmarks=named, overrides=list(overrides))
+        return {benchmark.name: benchmark.domain for benchmark in run.recipe.evaluate.benchmarks}
+
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"id": 1, "question": "What is 1 + 1?", "answer": 2}\n')
+    assert domains() == {"aime25": "in", "aime24": "in", "amc23": "out"}, "aime25 is read from what the recipe calls in"
+    assert domains("evaluate.benchmarks.2.domain=in") == {"aime25": "in", "aime24": "in", "amc23": "in"}
