@@ -7,7 +7,9 @@
 Training, curation, the engines and the report all ask this file, so that a prompt has the same tokens everywhere.
 """
 
+import inspect
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -52,9 +54,15 @@ class ChatTokenizer:
         self._chat = chat or PlainChat()
         self._rendering = self._chat.rendering()
 
-    def render(self, messages: list[Message]) -> str:
-        """Messages as the model sees them, up to where its answer begins."""
-        return self.tokenizer.apply_chat_template(messages, **self._rendering)
+    def render(self, messages: list[Message], arguments: Mapping[str, Any] | None = None) -> str:
+        """Messages as the model sees them, up to where its answer begins. `arguments` are for the template, and go before
+        those of the chat; none of `rendering_names`."""
+        return self.tokenizer.apply_chat_template(messages, **{**self._rendering, **(arguments or {})})
+
+    @cached_property
+    def rendering_names(self) -> frozenset[str]:
+        """Arguments that say how to render: what, by which template, up to where."""
+        return frozenset({"messages", *inspect.signature(self.tokenizer.apply_chat_template).parameters})
 
     def render_prompt(self, prompt: str) -> str:
         """A problem's prompt as the model sees it."""
@@ -68,14 +76,14 @@ class ChatTokenizer:
         """A problem's prompt as tokens."""
         return self.message_ids(self._chat.messages(prompt))
 
-    def message_ids(self, messages: list[Message]) -> list[int]:
-        """Messages as tokens. The name of a control token in what a user or a tool says is text there, no control token:
-        nobody opens a turn from inside one."""
+    def message_ids(self, messages: list[Message], arguments: Mapping[str, Any] | None = None) -> list[int]:
+        """Messages as tokens, see `render`. The name of a control token in what a user or a tool says is text there, no
+        control token: nobody opens a turn from inside one."""
         marked, found = self._marked(messages)
         if not found:
-            return self.encode(self.render(messages))
+            return self.encode(self.render(messages, arguments))
         ids = list[int]()
-        for i, piece in enumerate(MARK.split(self.render(marked))):
+        for i, piece in enumerate(MARK.split(self.render(marked, arguments))):
             if i % 2 == 0:
                 ids += self.encode(piece)
             else:

@@ -6,9 +6,10 @@ computed beside it, but for the rounding of the model's own arithmetic.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from transformers.generation.logits_process import TopPLogitsWarper
+from transformers.generation.logits_process import MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 Alternative = tuple[int, float]
 """A token and its log-probability."""
@@ -23,12 +24,19 @@ class Row:
     ends: frozenset[int]  # tokens that end it
     temperature: float = 1.0  # 0: always the likeliest token
     top_p: float = 1.0
+    top_k: int = 0  # only the likeliest k tokens; 0: all
+    min_p: float = 0.0  # only tokens of at least this share of the likeliest one's probability
     num_alternatives: int = 0  # likeliest tokens that are kept at every place
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)  # at the model's own temperature of 1
     alternatives: list[list[Alternative]] = field(default_factory=list)
     finish_reason: str | None = None
     _stream: torch.Generator | None = None
+
+    @property
+    def cuts(self) -> tuple[float, int, float]:
+        """What leaves tokens out, in the order in which vLLM does."""
+        return self.min_p, self.top_k, self.top_p
 
     def stream(self, device: torch.device) -> torch.Generator:
         if self._stream is None:
@@ -53,9 +61,10 @@ def add_next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> None:
     logprobs_BV = logits_BV.log_softmax(-1)
     temperatures_B = torch.tensor([row.temperature or 1.0 for row in rows], device=logits_BV.device)
     scores_BV = logits_BV / temperatures_B[:, None]
-    for top_p in {row.top_p for row in rows if row.top_p < 1}:
-        where = [i for i, row in enumerate(rows) if row.top_p == top_p]
-        scores_BV[where] = TopPLogitsWarper(top_p)(None, scores_BV[where])
+    for cuts in {row.cuts for row in rows}:
+        where = [i for i, row in enumerate(rows) if row.cuts == cuts]
+        for leave_out in _warpers(*cuts):
+            scores_BV[where] = leave_out(None, scores_BV[where])
     noise_BV = torch.ones_like(scores_BV)
     for row, noise_V in zip(rows, noise_BV, strict=True):
         if row.temperature:
@@ -69,3 +78,10 @@ def add_next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> None:
                 row.alternatives.append(list(zip(tokens, logprobs, strict=True))[: row.num_alternatives])
     for row, token, logprob in zip(rows, tokens_B.tolist(), chosen_B.tolist(), strict=True):
         row.add(token, logprob)
+
+
+def _warpers(min_p: float, top_k: int, top_p: float) -> list[Any]:
+    """Functions of scores (B, V) that make those of tokens that are left out minus infinity."""
+    found: list[Any] = [MinPLogitsWarper(min_p)] if min_p > 0 else []
+    found += [TopKLogitsWarper(top_k)] if top_k > 0 else []
+    return found + ([TopPLogitsWarper(top_p)] if top_p < 1 else [])

@@ -10,8 +10,11 @@ from typing import Any
 
 
 def template_with(template: str, *, system: str | None, arguments: dict[str, Any]) -> str:
-    """The template with its arguments set, and with a system message in front of messages that have none."""
-    settings = "".join(f"{{%- set {name} = {_literal(value)} %}}" for name, value in arguments.items())
+    """The template with its arguments as defaults, and with a system message in front of messages that have none."""
+    settings = "".join(
+        f"{{%- if {name} is not defined %}}{{%- set {name} = {_literal(value)} %}}{{%- endif %}}"
+        for name, value in arguments.items()
+    )
     if system is not None:
         message = f"[{{'role': 'system', 'content': {_literal(system)}}}]"
         settings += f"{{%- if messages[0]['role'] != 'system' %}}{{%- set messages = {message} + messages %}}{{%- endif %}}"

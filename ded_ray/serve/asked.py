@@ -1,6 +1,7 @@
 """What goes between an endpoint and a model: a request that is understood, and what becomes of it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ded_ray.models.chat import Message
 
@@ -13,10 +14,13 @@ class Ask:
     n: int = 1
     temperature: float = 1.0  # 0: always the likeliest token
     top_p: float = 1.0
+    top_k: int = 0  # 0: all tokens
+    min_p: float = 0.0
     max_tokens: int | None = None  # None: as much as the model's context holds
     seed: int | None = None  # completion i has the random stream seed + i
     stop: tuple[str, ...] = ()
     num_alternatives: int | None = None  # None: no log-probabilities
+    template_arguments: dict[str, Any] = field(default_factory=dict)  # beside the messages
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ from ded_ray.serve.text import TextStream
 SECONDS_BETWEEN_CHUNKS = 0.04
 """Tokens of a stream that come within this time travel together: a message costs as much as a token of a small model."""
 
+TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What a template may raise over what a client sends."""
+
 
 class Completion:
     """One completion on its way to a client: the row that is computed, and what there is of its text."""
@@ -145,6 +148,8 @@ class EmbeddedBackend:
                 ends=self._engine.end_ids,
                 temperature=ask.temperature,
                 top_p=ask.top_p,
+                top_k=ask.top_k,
+                min_p=ask.min_p,
                 num_alternatives=ask.num_alternatives or 0,
             )
             for i in range(ask.n)
@@ -153,9 +158,10 @@ class EmbeddedBackend:
     async def _prompt_ids(self, ask: Ask) -> list[int]:
         """The prompt's tokens. Raises Refused when the model cannot take it."""
         if isinstance(ask.prompt, str):
-            ids = await self._encode([{"role": "user", "content": ask.prompt}], is_chat=False)
+            self._check_characters(len(ask.prompt))
+            ids = await asyncio.to_thread(self._engine.chat.encode, ask.prompt)
         elif isinstance(ask.prompt[0], dict):
-            ids = await self._encode(ask.prompt, is_chat=True)
+            ids = await self._chat_ids(ask.prompt, ask.template_arguments)
         else:
             ids = ask.prompt
             if not all(0 <= token < self._engine.num_embeddings for token in ids):
@@ -165,16 +171,19 @@ class EmbeddedBackend:
         self._check_length(len(ids))
         return ids
 
-    async def _encode(self, messages: list[Message], *, is_chat: bool) -> list[int]:
-        num_characters = sum(len(message["content"]) for message in messages)
-        self._check_length(num_characters // self._engine.chat.longest_token, at_least="at least ")
-        if not is_chat:
-            return await asyncio.to_thread(self._engine.chat.encode, messages[0]["content"])
+    async def _chat_ids(self, messages: list[Message], arguments: dict[str, Any]) -> list[int]:
+        if taken := self._engine.chat.rendering_names & arguments.keys():
+            message = f"chat_template_kwargs: {min(taken)!r} is not the template's to read"
+            raise Refused(message, "chat_template_kwargs")
+        self._check_characters(sum(len(message["content"]) for message in messages))
         try:
-            return await asyncio.to_thread(self._engine.chat.message_ids, self._chat.with_system(messages))
-        except (TemplateError, TypeError, ValueError) as error:
+            return await asyncio.to_thread(self._engine.chat.message_ids, self._chat.with_system(messages), arguments)
+        except TEMPLATE_ERRORS as error:
             reason = " ".join(str(error).split())[:200]
             raise Refused(f"messages: the model's chat template refuses them ({reason})", "messages") from error
+
+    def _check_characters(self, number: int) -> None:
+        self._check_length(number // self._engine.chat.longest_token, at_least="at least ")
 
     def _check_length(self, num_tokens: int, at_least: str = "") -> None:
         if num_tokens >= self._engine.context:

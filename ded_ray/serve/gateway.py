@@ -4,7 +4,6 @@ app = build_app({"student": EmbeddedBackend(model, config)}, settings, playgroun
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from ded_ray.recipe import Serve
 from ded_ray.serve.asked import FAILED, Refused
 from ded_ray.serve.guard import App, Guard, digest
 from ded_ray.serve.playground import Playground
-from ded_ray.serve.protocol import ChatRequest, CompletionRequest
+from ded_ray.serve.protocol import ChatRequest, CompletionRequest, json_of
 from ded_ray.serve.responses import event
 
 
@@ -73,7 +72,7 @@ def build_app(models: Mapping[str, Backend], settings: Settings, playground: Pla
         return await respond(request, is_chat=False)
 
     async def respond(request: Request, *, is_chat: bool) -> Response:
-        body = await _json_of(request)
+        body = json_of(await request.body())
         if not isinstance(body, dict) or not isinstance(name := body.get("model"), str):
             raise Refused("model: say which; GET /v1/models lists what is served", "model")
         backend = _known(models, name)
@@ -117,21 +116,6 @@ def _known(models: Mapping[str, Backend], name: str) -> Backend:
 
 def _too_late(seconds: float) -> Refused:
     return Refused(f"not answered within {seconds:g} s", status=504, kind="timeout_error")
-
-
-async def _json_of(request: Request) -> Any:
-    """The body. Raises Refused for what is not JSON in UTF-8; NaN and Infinity are not JSON."""
-    raw = await request.body()
-    try:
-        return json.loads(raw.decode(), parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        raise Refused("the body is not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"the body is not JSON: {str(error)[:200]}") from error
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:

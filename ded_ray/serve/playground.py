@@ -5,15 +5,27 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from ded_ray.recipe import Verify
 from ded_ray.records import Group, Problem, Rollout
 from ded_ray.serve.asked import Refused
+from ded_ray.serve.protocol import json_of, parsed
 
 PAGE = Path(__file__).parent / "page.html"
+
+
+class Checked(BaseModel):
+    """POST /playground/check: a completion of one of the problems."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    problem: Annotated[int, Field(ge=0)]
+    text: str
+    finish_reason: str | None = None
 
 
 @dataclass
@@ -35,16 +47,15 @@ class Playground:
         return [{"id": i, "name": p.problem_id, "prompt": p.prompt} for i, p in enumerate(self.problems)]
 
     async def check(self, request: Request) -> dict[str, Any]:
-        """The verdict on {"problem": its number, "text": a completion, "finish_reason": ...}."""
+        """The verdict on a completion. Raises Refused."""
         from ded_ray.verify.worker import VerifyWorker
 
-        try:
-            body = await request.json()
-            problem, text, reason = self.problems[int(body["problem"])], str(body["text"]), body.get("finish_reason")
-        except (AttributeError, TypeError, ValueError, LookupError) as error:
-            raise Refused("send {problem: a number, text: ..., finish_reason: stop or length}") from error
-        finish_reason: Any = reason if reason in {"stop", "length"} else "other"
-        rollout = Rollout(index=0, completion=text, num_tokens=0, finish_reason=finish_reason, seed=0)
+        asked = parsed(Checked, json_of(await request.body()))
+        if asked.problem >= len(self.problems):
+            raise Refused(f"problem: there are {len(self.problems)}, counted from 0", "problem")
+        problem = self.problems[asked.problem]
+        finish_reason: Any = asked.finish_reason if asked.finish_reason in {"stop", "length"} else "other"
+        rollout = Rollout(index=0, completion=asked.text, num_tokens=0, finish_reason=finish_reason, seed=0)
         async with self._checking:
             self._verifier = self._verifier or VerifyWorker(self.verify)
             group = Group.of(problem, "page", "page", [rollout])

@@ -1,5 +1,7 @@
 """The part of OpenAI's API that is served. What is not supported is refused by name, never silently ignored."""
 
+import json
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -47,7 +49,8 @@ Nothing = (
 
 
 class Common(BaseModel):
-    """What chat and plain completions share. Null is the same as leaving a field out."""
+    """What chat and plain completions share. Null is the same as leaving a field out. `top_k` (0 or -1: all) and `min_p`
+    are vLLM's additions to OpenAI's API, as `chat_template_kwargs` is."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -55,6 +58,8 @@ class Common(BaseModel):
     n: Annotated[int, Field(ge=1, le=MAX_COMPLETIONS)] = 1
     temperature: Annotated[float, Field(ge=0, le=10)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=-1)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] = []
@@ -76,6 +81,8 @@ class Common(BaseModel):
             n=self.n,
             temperature=self.temperature if self.temperature >= 1e-5 else 0.0,  # below, logits overflow
             top_p=self.top_p,
+            top_k=max(0, self.top_k),
+            min_p=self.min_p,
             max_tokens=max_tokens,
             seed=self.seed,
             stop=tuple(filter(None, stops)),
@@ -102,13 +109,15 @@ class ChatRequest(Common):
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
     functions: Nothing = None
+    chat_template_kwargs: dict[str, Any] = {}
 
     def asks(self) -> list[Ask]:
         if self.top_logprobs and not self.logprobs:
             raise Refused("top_logprobs: needs logprobs: true", "top_logprobs")
         max_tokens = self.max_completion_tokens or self.max_tokens
         alternatives = self.top_logprobs if self.logprobs else None
-        return [self._ask([m.message() for m in self.messages], max_tokens=max_tokens, num_alternatives=alternatives)]
+        ask = self._ask([m.message() for m in self.messages], max_tokens=max_tokens, num_alternatives=alternatives)
+        return [replace(ask, template_arguments=self.chat_template_kwargs)]
 
 
 class CompletionRequest(Common):
@@ -129,7 +138,21 @@ class CompletionRequest(Common):
         return [self._ask(prompt, max_tokens=max_tokens, num_alternatives=self.logprobs) for prompt in prompts]
 
 
-AnyRequest = TypeVar("AnyRequest", ChatRequest, CompletionRequest)
+AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
+
+
+def json_of(body: bytes) -> Any:
+    """What a body says. Raises Refused for what is not JSON in UTF-8; NaN and Infinity are not JSON."""
+    try:
+        return json.loads(body.decode(), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise Refused("the body is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"the body is not JSON: {str(error)[:200]}") from error
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def parsed(kind: type[AnyRequest], body: Any) -> AnyRequest:

@@ -68,7 +68,24 @@ def test_a_base_model_is_asked_with_the_template_of_the_recipe_and_not_without(b
 
 def test_arguments_are_built_in_as_jinja_writes_them():
     built = template_with("T", system=None, arguments={"a": None, "b": [True, {"c": 1.5}], "d": "x'\"y"})
-    assert built == '{%- set a = none %}{%- set b = [true, {"c": 1.5}] %}{%- set d = "x\'\\"y" %}T'
+    values = {"a": "none", "b": '[true, {"c": 1.5}]', "d": '"x\'\\"y"'}
+    assert built.endswith("T")
+    for name, value in values.items():
+        assert f"{{%- if {name} is not defined %}}{{%- set {name} = {value} %}}{{%- endif %}}" in built
+
+
+def test_who_asks_may_hand_other_arguments_to_the_template(tmp_path):
+    chat = Chat(template=TEMPLATE, template_arguments={"think": False, "words": ["a"]})
+    user = [{"role": "user", "content": "q"}]
+    asked = ChatTokenizer("tiny/student", chat)
+    assert asked.render(user) == "<user>q\n<assistant><think></think>a"
+    assert asked.render(user, {"think": True}) == "<user>q\n<assistant>a"
+    assert asked.message_ids(user, {"think": True}) == asked.encode("<user>q\n<assistant>a")
+    asked.export(str(tmp_path))
+    for exported in (ChatTokenizer(str(tmp_path)), ChatTokenizer(str(tmp_path), chat)):
+        assert exported.render(user) == asked.render(user)
+        assert exported.render(user, {"think": True, "words": []}) == "<user>q\n<assistant>"
+    assert {"tokenize", "chat_template", "add_generation_prompt", "messages"} <= asked.rendering_names
 
 
 def test_control_tokens_that_a_user_writes_are_text():

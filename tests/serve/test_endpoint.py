@@ -97,6 +97,7 @@ def test_plain_completions(client):
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Reverse:"}, {"type": "text", "text": " 4"}]}]},
         {"messages": [{"role": "developer", "content": "Be brief."}, *CHAIN, {"role": "assistant", "content": None}]},
         {"max_tokens": 10**9},
+        {"top_k": 20, "min_p": 0.05, "chat_template_kwargs": {"enable_thinking": False}},
         {"messages": CHAIN * 3, "stop": ""},
     ],
 )  # fmt: skip
@@ -116,7 +117,7 @@ def test_what_clients_send_is_answered(client, change):
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "only parts of type 'text'"),
         ({"presence_penalty": 1}, 400, "presence_penalty: not supported"),
         ({"tools": [{"type": "function"}]}, 400, "tools: not supported"),
-        ({"top_k": 5}, 400, "top_k: not supported"),
+        ({"repetition_penalty": 1.1}, 400, "repetition_penalty: not supported"),
         ({"top_logprobs": 5}, 400, "top_logprobs: needs logprobs"),
         ({"max_tokens": 0}, 400, "max_tokens: Input should be greater"),
         ({"n": 10**6}, 400, "n: Input should be less"),

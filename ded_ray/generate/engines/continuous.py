@@ -13,7 +13,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -57,9 +57,9 @@ async def steps(asked: Sequence[Asked]) -> AsyncGenerator[None, None]:
             if not is_over:
                 await asked[0].stepped.wait()
                 asked[0].stepped.clear()
-                for one in asked:
-                    if one.error is not None:
-                        raise one.error
+            for one in asked:
+                if one.error is not None:
+                    raise one.error
             yield  # once more after the end: rows may have ended while the last one was looked at
     finally:
         for one in asked:
@@ -72,6 +72,7 @@ class Waiting:
 
     asked: Asked
     rows: list[Row]
+    is_retried: bool = False  # what it was computed with has failed; it shares its prefill with nobody now
 
     @property
     def ids(self) -> list[int]:
@@ -149,34 +150,45 @@ class ContinuousBatch:
             with self._arrived:
                 while not (self._waiting or self._prefill or self._running):
                     self._arrived.wait()
+            stepped: list[Asked] = []
             try:
                 with torch.inference_mode():
-                    stepped = self._step()
+                    self._step(stepped)
             except Exception as error:  # the boundary: whoever waits for a token must learn that none will come
-                stepped = [asked for asked, _ in self._running]
-                stepped += [waiting.asked for waiting in self._coming]
-                for asked in stepped:
-                    asked.error = error
-                self._coming, self._prefill, self._running, self._key_values = [], None, [], self._none_yet()
+                failed = [*self._coming, *(Waiting(asked, [row]) for asked, row in self._running)]
+                self._running, self._key_values = [], self._none_yet()
+                stepped += self._retry(failed, error)
             _wake(stepped)
 
-    def _step(self) -> list[Asked]:
-        """A piece of the prompts that come next, and one token of every running row. Returns who got a token."""
-        stepped: list[Asked] = []
+    def _retry(self, failed: list[Waiting], error: Exception) -> list[Asked]:
+        """Compute again, each on its own, what failed together; what was on its own learns why. So nobody fails for another
+        one's sake, and it ends: whoever does not fail has a token more. Returns whom it concerns."""
+        self._coming, self._prefill = [], None
+        if len(failed) > 1:
+            self._waiting.extendleft(replace(waiting, is_retried=True) for waiting in reversed(failed))
+        for waiting in failed if len(failed) == 1 else ():
+            waiting.asked.error = error
+        return [waiting.asked for waiting in failed]
+
+    def _step(self, stepped: list[Asked]) -> None:
+        """A piece of the prompts that come next, and one token of every running row. Adds who got one to `stepped`."""
         may_join = not self._running or self._steps_since_prompts >= STEPS_BETWEEN_PROMPTS
         if self._prefill is None and may_join and (coming := self._next_to_come()):
             self._coming = coming
             self._prefill = Prefill(coming, self._none_yet(), self._model)
-        if self._prefill and (logits_BV := self._prefill.step()) is not None:
-            stepped += self._join(self._prefill, logits_BV)
-            self._coming, self._prefill, self._steps_since_prompts = [], None, 0
+        if self._prefill:
+            try:
+                logits_BV = self._prefill.step()
+            except Exception as error:  # the boundary: nothing that is running was touched
+                stepped += self._retry(self._coming, error)
+                return
+            stepped += self._join(self._prefill, logits_BV) if logits_BV is not None else []
         self._drop_finished()
         self._make_room()
         if self._running:
             stepped += self._decode()
             self._steps_since_prompts += 1
             self._drop_finished()
-        return stepped
 
     def _next_to_come(self) -> list[Waiting]:
         """Who waits longest, as many as there is room for."""
@@ -194,8 +206,10 @@ class ContinuousBatch:
             widest = max(len(waiting.ids) for waiting in [*coming, first])
             if coming and not (self._key_values.pads and (len(coming) + 1) * widest <= PREFILL_TOKENS):
                 break
+            if coming and (first.is_retried or coming[0].is_retried):
+                break
             self._waiting.popleft()
-            coming.append(Waiting(first.asked, rows))
+            coming.append(replace(first, rows=rows))
         return coming
 
     def _is_too_much(self, num_rows: int, num_columns: int) -> bool:
@@ -211,6 +225,7 @@ class ContinuousBatch:
         joining = [(waiting.asked, row) for waiting in prefill.coming for row in waiting.rows]
         self._key_values.join(prefill.key_values, places)
         self._running += joining
+        self._coming, self._prefill, self._steps_since_prompts = [], None, 0
         add_next_tokens(logits_BV[places], [row for _, row in joining])
         return [asked for asked, _ in joining]
 

@@ -21,9 +21,10 @@ from transformers import (
 from ded_ray.generate.engines import continuous
 from ded_ray.generate.engines.attention import use_grouped_attention
 from ded_ray.generate.engines.continuous import ContinuousBatch, steps
-from ded_ray.models.sampling import Row
+from ded_ray.models.sampling import Row, add_next_tokens
 
 VOCABULARY = 96
+POSITIONS = 64
 PROMPTS = [[5, 6, 7], [9], list(range(10, 50)), [3, 1, 4, 1, 5, 9, 2, 6], list(range(60, 90)), [7, 7]]
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 48}
@@ -155,6 +156,29 @@ def test_what_the_model_raises_reaches_who_waits_and_others_go_on():
     assert len(asyncio.run(fail())) == 3
 
 
+@pytest.mark.parametrize("length", [POSITIONS - 10, POSITIONS + 1], ids=["while it runs", "in its prompt"])
+def test_what_fails_fails_alone(length):
+    """The model knows too few positions for one request among others, which have the tokens that they have without it."""
+
+    async def ask(lengths):
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=POSITIONS)
+        batch = ContinuousBatch(Auto.from_config(config).eval(), max_rows=64, max_bytes=2**30)
+        rows = [[Row(10 * i + j, 30, frozenset()) for j in range(2)] for i in range(len(lengths))]
+        asked = [finished(batch, [5] * prompt, own, after=0.005 * (i // 2))
+                 for i, (prompt, own) in enumerate(zip(lengths, rows, strict=True))]  # fmt: skip
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+        late = [Row(1, 5, frozenset())]
+        await finished(batch, [1], late)
+        return errors, [[row.tokens for row in own] for own in [*rows, late]]
+
+    fine, alone = asyncio.run(ask([3, 4, 2, 7]))
+    errors, beside = asyncio.run(ask([3, 4, 2, 7, length]))
+    assert fine == [None] * 4 and errors[:4] == [None] * 4
+    assert isinstance(errors[4], IndexError)
+    assert beside.pop(4) and beside == alone
+
+
 def test_the_likeliest_tokens_are_kept_where_they_are_asked_for():
     rows = [Row(seed=1, max_tokens=4, ends=frozenset(), num_alternatives=3), greedy(4)]
     asyncio.run(_finished_alone(rows))
@@ -165,6 +189,28 @@ def test_the_likeliest_tokens_are_kept_where_they_are_asked_for():
 
 async def _finished_alone(rows: list[Row]) -> None:
     await finished(ContinuousBatch(made("llama"), max_rows=8, max_bytes=2**30), [1, 2], rows)
+
+
+@pytest.mark.parametrize("cut", [{"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-9}, {"top_k": 1, "min_p": 0.5, "top_p": 0.5}])
+def test_where_all_but_the_likeliest_are_left_out_it_is_chosen(cut):
+    rows = [Row(3, 12, frozenset(), temperature=5.0, **cut), greedy(12), Row(3, 12, frozenset(), temperature=5.0)]
+    asyncio.run(_finished_alone(rows))
+    assert rows[0].tokens == rows[1].tokens != rows[2].tokens
+
+
+def test_what_is_left_out_is_as_asked_and_a_seed_repeats():
+    def sample(**cut):
+        logits_BV = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0]).expand(400, 5)
+        rows = [Row(seed, 1, frozenset(), temperature=2.0, **cut) for seed in range(400)]
+        add_next_tokens(logits_BV, rows)
+        return [row.tokens[0] for row in rows]
+
+    assert set(sample()) == {0, 1, 2, 3, 4}
+    assert set(sample(top_k=3)) == {0, 1, 2} and set(sample(top_k=99)) == {0, 1, 2, 3, 4}
+    assert set(sample(min_p=0.3)) == {0, 1, 2}, "at this temperature the third has a share of exp(-1), the fourth exp(-1.5)"
+    assert sample(top_k=3) == sample(top_k=3) != sample(top_k=4)
+    everything, three = sample(), sample(top_k=3)
+    assert all(a == b for a, b in zip(everything, three, strict=True) if a < 3), "the random stream is the same"
 
 
 def test_time_is_not_spent_when_nothing_is_asked():
