@@ -131,7 +131,8 @@ class EmbeddedBackend:
                     if news := [choice for completion in completions if (choice := completion.news())]:
                         yield news
         finally:
-            self._tokens.inc(sum(completion.num_tokens for completion in completions))
+            if made := sum(completion.num_tokens for completion in completions):
+                self._tokens.inc(made)
             self._note()
 
     def _note(self) -> None:

@@ -96,6 +96,20 @@ def test_in_the_middle(failing):
     assert failing._num_requests == 0
 
 
+def test_who_leaves_before_the_first_token_leaves_quietly(backend):
+    async def leave():
+        body = SHORT | {"max_tokens": 1000, "stream": True}
+        asking = asyncio.create_task(backend.respond(body, None, is_chat=True))
+        while not backend._engine.batch._waiting and not backend._engine.batch._coming:
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(leave())
+    assert backend._num_requests == 0
+
+
 def test_after_a_failure_all_is_as_before(failing):
     for _ in range(3):
         assert ask(failing, IN_PREFILL)[0].status_code == 500
