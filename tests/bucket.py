@@ -32,6 +32,11 @@ def credentials(url: str) -> dict[str, str]:
             "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
 
 
+def options(url: str) -> dict[str, str]:
+    """The same for a process of a Ray that was started before the store: paths that are sent to it carry them along."""
+    return {"endpoint_url": url, "key": "test", "secret": "test"}
+
+
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Its URL; it has a bucket named `bucket`."""
@@ -64,8 +69,8 @@ def s3_server() -> Iterator[str]:
 
 @contextmanager
 def failing_line(url: str, *, busy: float = 0.05, cut: float = 0.05) -> Iterator[tuple[str, Counter[str]]]:
-    """(a URL that leads to the store at `url`, what was done on the way): of the requests a share is answered 503, and of
-    the uploads a share ends in the middle, without an answer."""
+    """(a URL that leads to the store at `url`, what was done on the way, and bytes that came back): of the requests a share
+    is answered 503, and of the uploads and of what is downloaded a share ends in the middle."""
     done, chance, port, loop = Counter[str](), random.Random(0), free_port(), asyncio.new_event_loop()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -87,7 +92,17 @@ def failing_line(url: str, *, busy: float = 0.05, cut: float = 0.05) -> Iterator
             ) as answer,
         ):  # fmt: skip
             headers = {k: v for k, v in answer.headers.items() if k.lower() not in {"transfer-encoding", "connection"}}
-            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
+            body = await answer.read()
+            done["bytes"] += len(body)
+            if request.method != "GET" or not body or chance.random() >= cut:
+                return web.Response(status=answer.status, body=body, headers=headers)
+            done["cut_off"] += 1
+            half = web.StreamResponse(status=answer.status, headers=headers | {"Content-Length": str(len(body))})
+            await half.prepare(request)
+            await half.write(body[: len(body) // 2])
+            assert request.transport is not None
+            request.transport.close()
+            return half
 
     async def serve() -> None:
         app = web.Application(client_max_size=2**30)

@@ -131,9 +131,11 @@ def arrow_filesystem(path: Path) -> Any:
     """Of a store, for pyarrow, Ray Data and Ray Train; None: this machine's."""
     if is_local(path):
         return None
-    from pyarrow.fs import FSSpecHandler, PyFileSystem
+    from pyarrow.fs import PyFileSystem
 
-    return PyFileSystem(FSSpecHandler(cast(Any, path).fs))
+    from ded_ray.files.ranges import Ranges
+
+    return PyFileSystem(Ranges(cast(Any, path).fs))
 
 
 def plain_name(path: Path) -> str:

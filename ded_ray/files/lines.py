@@ -14,6 +14,9 @@ from typing import IO, Any, cast
 from ded_ray.errors import BadInput
 from ded_ray.files.folders import is_local, remove
 
+STORES_MODIFIED = ("LastModified", "mtime", "last_modified")
+"""What stores call the time of an object's last change: S3, Google's, Azure's."""
+
 
 class Journal:
     """A new file of lines in a folder, for one writer. What was appended outlives the process, and on a shared file system
@@ -114,3 +117,19 @@ def modified(path: Path) -> float:
         return max(int(each.name.partition("-")[0]) for each in path.iterdir()) / 1e9
     except (FileNotFoundError, ValueError):
         return time.time()
+
+
+def all_modified(folder: Path) -> dict[Path, float]:
+    """The same of all that is right inside a folder. Of a store by one listing, however much there is."""
+    if is_local(folder):
+        return {path: modified(path) for path in folder.iterdir()}
+    store: Any = folder
+    newest: dict[str, float] = {}
+    for name, info in store.fs.find(store.path, detail=True).items():
+        first, _, inside = name.removeprefix(f"{store.path}/").partition("/")
+        if inside:
+            when = int(inside.partition("-")[0]) / 1e9
+        else:
+            when = next(info[key].timestamp() for key in STORES_MODIFIED if key in info)
+        newest[first] = max(when, newest.get(first, 0.0))
+    return {folder / name: when for name, when in newest.items()}

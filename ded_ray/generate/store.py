@@ -7,20 +7,25 @@ costs no more than the line that was being written.
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 
-from ded_ray.files.folders import dataset, make
-from ded_ray.files.lines import Journal, delete_lines, modified, read_lines
+from ded_ray.files.folders import arrow_filesystem, dataset, make, plain_name
+from ded_ray.files.lines import Journal, all_modified, delete_lines, modified, read_lines
 from ded_ray.files.parts import read_records, write_part
 from ded_ray.generate.identity import as_numbers
 from ded_ray.records import Group, to_table
 
 GROUPS_PER_PART = 64
+
+AT_ONCE = 32
+"""Parts whose ids are read at the same time: a bucket takes long to answer, and as long for many as for one."""
 
 CLOCKS_APART_SECONDS = 60
 """The clocks of machines and of a shared file system differ by less."""
@@ -101,7 +106,8 @@ def compact(folder: Path, quiet_seconds: float = 0) -> StoredGroups:
 
 def _index(folder: Path) -> StoredGroups:
     paths = sorted(folder.glob("part-*.parquet"))
-    ids = [_ids_of(path) for path in paths]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        ids = list(threads.map(_ids_of, paths))
     numbers = np.concatenate([np.empty(0, np.uint64), *ids])
     files = np.repeat(np.arange(len(paths), dtype=np.int32), [len(of_file) for of_file in ids])
     order = np.argsort(numbers, kind="stable")
@@ -109,8 +115,8 @@ def _index(folder: Path) -> StoredGroups:
 
 
 def _ids_of(path: Path) -> np.ndarray:
-    names = dataset(path).to_table(columns=["group_id"])["group_id"].to_pylist()
-    return as_numbers(names)
+    with pq.ParquetFile(plain_name(path), filesystem=arrow_filesystem(path)) as file:
+        return as_numbers(file.read(columns=["group_id"])["group_id"].to_pylist())
 
 
 def _remove_duplicates(paths: list[Path], doubled: set[int]) -> None:
@@ -134,8 +140,8 @@ def find_recent(folder: Path, names: set[str], since: float) -> dict[str, Group]
     For the few groups that are asked for a second time, because an engine or a machine was lost.
     """
     found: dict[str, Group] = {}
-    written = [(path, modified(path)) for path in [*folder.glob(".journal-*"), *folder.glob("part-*.parquet")]]
-    for path, when in sorted(written, key=lambda file: file[1], reverse=True):
+    written = {path: when for path, when in all_modified(folder).items() if path.name.startswith((".journal-", "part-"))}
+    for path, when in sorted(written.items(), key=lambda file: file[1], reverse=True):
         if len(found) == len(names) or when < since - CLOCKS_APART_SECONDS:
             break
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from ded_ray.files.folders import arrow_filesystem, plain_name
 from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.store import read_journal
 from ded_ray.plan.interval import Interval
@@ -36,7 +37,7 @@ def _groups(folder: Path) -> Iterator[tuple[str, list[int]]]:
     import pyarrow.parquet as pq
 
     for path in sorted(folder.glob("part-*.parquet")):
-        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+        with pq.ParquetFile(plain_name(path), filesystem=arrow_filesystem(path)) as file:
             for batch in file.iter_batches(columns=["group_id", "rollouts.list.element.num_tokens"]):
                 for row in batch.to_pylist():
                     yield row["group_id"], [rollout["num_tokens"] for rollout in row["rollouts"]]

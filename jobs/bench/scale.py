@@ -1,9 +1,9 @@
 """Many prompts through generate -> verify -> write with the scripted engine: `python -m jobs.bench.scale`.
 
 A million prompts (`--problems`), eight rollouts each. Says the driver's peak memory, the time per rollout, when the
-first verdict was there and when the last group was made (no stage waits for another to end), and the memory of ten
-million saved ids. `--nodes 1,2,4` repeats a smaller form on simulated nodes of this one machine: they share its cores,
-so that what they show is what more nodes cost, not what they bring.
+first verdict was there and when the last group was made (no stage waits for another to end), and what ten million prompts
+would take (ten_million.py). `--nodes 1,2,4` repeats a smaller form on simulated nodes of this one machine: they share its
+cores, so that what they show is what more nodes cost, not what they bring. Many engines: engines.py.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 
 from ded_ray.recipe import Sampling, ScriptedEngine, Teacher, Verify
 from ded_ray.records import Group, Problem, schema_of, to_table
+from jobs.bench import ten_million
 
 NUM_ROLLOUTS, ROWS_PER_FILE = 8, 50_000
 
@@ -99,26 +100,6 @@ def as_process(flags: list[str], environment: dict[str, str]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def megabytes_of_ids(count: int) -> int:
-    """Resident memory that so many saved ids take: half in the driver, as it knows them, half in the watch, as it counts."""
-    import numpy as np
-    import psutil
-
-    from ded_ray.generate.identity import Ids
-    from ded_ray.generate.store import StoredGroups
-
-    before = psutil.Process().memory_info().rss
-    saved = StoredGroups(
-        np.sort(np.random.default_rng(0).integers(0, 2**63, count // 2, np.uint64)), np.zeros(count // 2, np.int32), []
-    )
-    finished = Ids()
-    for number in range(count // 2):
-        finished.add(number)
-    after = psutil.Process().memory_info().rss
-    del saved, finished
-    return round((after - before) / 1e6)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=1_000_000)
@@ -132,7 +113,7 @@ def main() -> None:
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     result = as_process([f"--problems={arguments.problems}", f"--workers={arguments.workers}"], {})
-    result["megabytes_of_10M_ids"] = megabytes_of_ids(10_000_000)
+    result["ten_million"] = ten_million.measured_and_planned(ten_million.PROMPTS, ten_million.MEASURED)
     result["nodes"] = {num: on_nodes(int(num), arguments) for num in arguments.nodes.split(",") if num}
     print(json.dumps(result))
 

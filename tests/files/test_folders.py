@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -11,19 +12,21 @@ import uuid
 import psutil
 import pyarrow as pa
 import pytest
-from bucket import credentials, environment, failing_line, s3_server
+from bucket import credentials, environment, failing_line, options, s3_server
 
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files import lease as lease_module
 from ded_ray.files.folders import dataset, filled, folder_at, is_local, on_this_machine, read_whole, remove, write_table
 from ded_ray.files.lease import LEASE_FILE, lease
 from ded_ray.files.lines import append_line, modified, read_lines
-from ded_ray.files.parts import write_atomically
+from ded_ray.files.parts import write_atomically, write_part
 from ded_ray.files.store_errors import storage_errors
 from ded_ray.files.user import read_rows
 from ded_ray.generate.store import GROUPS_PER_PART, GroupWriter, compact, find_recent
+from ded_ray.models import download
 from ded_ray.models.download import S3_OPTIONS
-from ded_ray.records import Group, Problem, Rollout
+from ded_ray.records import Group, Problem, Rollout, to_table
+from jobs.bench.ten_million import REQUESTS_PER_PART
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,32 @@ def test_what_is_filled_is_there_and_comes_back_to_this_machine(folder, tmp_path
     assert (on_this_machine(folder / "made") / "model" / "weights").read_bytes() == b"2", "trained again"
 
 
+def test_a_download_that_is_cut_off_is_never_taken_for_whole(line, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    monkeypatch.setattr(download, "PIECE_BYTES", 1 << 15)
+    whole, folder = random.Random(0).randbytes(5 << 20), folder_at(f"s3://bucket/{uuid.uuid4().hex}")
+    (folder / "deep" / "weights").write_bytes(whole)
+    (folder / "empty").write_bytes(b"")
+    before = line["cut_off"]
+    copy = on_this_machine(folder)
+    assert line["cut_off"] > before, line
+    assert (copy / "deep" / "weights").read_bytes() == whole
+    assert (copy / "empty").read_bytes() == b""
+
+
+def test_what_changes_while_it_is_copied_is_not_kept(line, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
+    url = f"s3://bucket/{uuid.uuid4().hex}"
+    (folder_at(url) / "a").write_bytes(b"four")
+    store = folder_at(url).fs
+    larger = {name: info | {"size": 9} for name, info in store.find(url, detail=True).items()}
+    with monkeypatch.context() as listed:
+        listed.setattr(store, "find", lambda *_, **__: larger)
+        with pytest.raises(BadInput, match="4 bytes came instead of 9"), storage_errors(folder_at(url), BadInput):
+            on_this_machine(folder_at(url))
+    assert (on_this_machine(folder_at(url)) / "a").read_bytes() == b"four"
+
+
 def test_groups_are_there_once_whatever_was_saved_twice(folder):
     writer = GroupWriter(folder)
     for number in range(GROUPS_PER_PART + 3):
@@ -89,8 +118,29 @@ def test_groups_are_there_once_whatever_was_saved_twice(folder):
     assert sorted(stored.read([group(1).group_id, group(66).group_id]), key=lambda g: g.group_id) == [group(1), group(66)]
 
 
+def test_what_a_large_folder_costs_does_not_grow_with_its_answers(monkeypatch):
+    def long(number):
+        made = group(number)
+        made.rollouts[0].completion = random.Random(number).randbytes(20_000).hex()
+        return made
+
+    with s3_server() as url, failing_line(url, busy=0, cut=0) as (line, done):
+        for name, value in options(line).items():
+            monkeypatch.setitem(S3_OPTIONS, name, value)
+        folder = folder_at("s3://bucket/groups")
+        for first in range(0, 40, 10):
+            write_part(folder, to_table([long(first + i) for i in range(10)], Group))
+        done.clear()
+        assert len(compact(folder).ids) == 40
+        assert done["passed"] <= 3 + 4 * REQUESTS_PER_PART, "three listings, and these of each part"
+        assert done["bytes"] < 400_000, "1.7 MB is what they hold"
+        done.clear()
+        assert find_recent(folder, {group(35).group_id}, time.time() + 3600) == {}
+        assert done["passed"] == 1, "one listing, however many parts there are"
+
+
 def test_the_line_did_fail(line):
-    assert line["busy"] and line["cut"], line
+    assert line["busy"] and line["cut"] and line["cut_off"], line
 
 
 def test_problems_are_read_from_a_bucket(line):
