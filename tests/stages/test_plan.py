@@ -4,11 +4,13 @@ import json
 import shutil
 
 import pytest
+from bucket import credentials, environment, s3_server
 from conftest import PROJECT, SHORT, run_cli
 from typer.testing import CliRunner
 
 from ded_ray.cli import app
-from ded_ray.files.parts import write_part
+from ded_ray.files.folders import folder_at
+from ded_ray.files.parts import write_atomically, write_part
 from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.store import GroupWriter
 from ded_ray.pipeline import plan_spending
@@ -119,3 +121,30 @@ def test_a_sample_is_asked_once_and_used_by_the_run(tmp_path, ray_cluster):
     plan_spending(load_recipe(QUICKSTART, knobs), tmp_path / "run", prices=Prices(), sample=5)
     assert notes.read_text().split() == asked, "nothing is asked twice"
     assert json.loads((tmp_path / "run" / "spent.json").read_text()).keys() == {"student answers", "teacher answers"}
+
+
+@pytest.mark.slow
+def test_a_run_in_a_bucket_is_planned_and_sampled_and_its_budget_holds(tmp_path):
+    notes = tmp_path / "notes"
+    scripted = f"{{kind: scripted, error_rate: 0.5, notes: {notes}}}"
+    knobs = [*SHORT, f"student.engine={scripted}", f"teacher.engine={scripted}"]
+    sets = [part for knob in knobs for part in ("--set", knob)]
+    with s3_server() as url, environment(**credentials(url)):
+        out = "s3://bucket/runs/mine"
+        assert "there already" not in run_cli("plan", QUICKSTART, "--out", out, *sets).stdout
+        assert not folder_at(out).exists(), "a plan writes nothing"
+        sampled = run_cli("plan", QUICKSTART, "--out", out, "--sample", "5", *sets).stdout
+        for knob in ("student", "teacher"):
+            assert f"{knob}: 20 rollouts of 5 prompts are there" in sampled
+        assert len(asked := notes.read_text().split()) == 10
+        run_cli("plan", QUICKSTART, "--out", out, "--sample", "5", *sets)
+        assert "student: 20 rollouts of 5 prompts are there" in run_cli("plan", QUICKSTART, "--out", out, *sets).stdout
+        assert notes.read_text().split() == asked, "nothing is asked twice"
+        spent = json.loads((folder_at(out) / "spent.json").read_text())
+        assert spent.keys() == {"student answers", "teacher answers"}
+        spent["student answers"]["gpu_hours"] = 2.0
+        write_atomically(folder_at(out) / "spent.json", json.dumps(spent))
+        stopped = run_cli("run", QUICKSTART, "--out", out, *sets, "--set", "budget.max_gpu_hours=1.5", check=False)
+        assert stopped.returncode == 1
+        assert "budget.max_gpu_hours: 2 are spent, and the cap is 1.5; raise it" in stopped.stderr
+        assert notes.read_text().split() == asked, "a spent budget begins nothing"
