@@ -1,8 +1,9 @@
 """Rollouts, tokens, seconds, GPU-hours and money of each step of a run.
 
 A step holds its GPUs, all that runtime/needs.py says, for as long as it takes; several teachers count as one after the
-other. `None` is a number that nobody can know from what there is: a model whose configuration is not here, a CPU whose speed
-was not measured, a price that was not given.
+other. A judge answers while they do, on GPUs that are counted with theirs, and adds no time. `None` is a number that nobody
+can know from what there is: a model whose configuration is not here, a CPU whose speed was not measured, a price that was
+not given.
 """
 
 import math
@@ -96,7 +97,9 @@ class Coster:
             rollouts = work.prompts * work.rollouts
             form, needs, held = self._form(model, work)
             made = rollouts * length
-            seconds = self._seconds(model, form, needs, tokens=made, length=length, rollouts=rollouts.mid)
+            seconds: Interval | None = NOTHING
+            if not work.beside:
+                seconds = self._seconds(model, form, needs, tokens=made, length=length, rollouts=rollouts.mid)
             cost = self._priced(Cost(work.step, rollouts, made, held, seconds))
             total += replace(cost, usd=_sum(cost.usd, self._endpoint_usd(model, work, made)))
         return total
@@ -104,6 +107,8 @@ class Coster:
     def _form(self, model: Model, work: Answering) -> tuple[EngineConfig, Needs, float]:
         """(by which engine it answers, what that holds, GPUs that the whole step holds)."""
         engine, recipe = model.generator.engine, self.recipe
+        if work.beside:
+            return engine, engine_needs(engine), 0
         if not work.served or isinstance(engine, OpenAIEngine | ReplayEngine | ScriptedEngine):
             held = streaming_needs(recipe, [engine], reads=model.knob.startswith("teacher") and not work.served)
             return engine, engine_needs(engine), gpus_held(held)
@@ -141,7 +146,8 @@ class Coster:
         requests = Interval(
             *(math.ceil(n / choices) or 1 for n in (work.rollouts.low, work.rollouts.mid, work.rollouts.high))
         )
-        prompts = work.prompts * requests * (self.known.prompt_tokens * engine.usd_per_million_prompt_tokens / 1e6)
+        read = work.added + Interval.exactly(self.known.prompt_tokens)
+        prompts = work.prompts * requests * read * (engine.usd_per_million_prompt_tokens / 1e6)
         return prompts + tokens * (engine.usd_per_million_completion_tokens / 1e6)
 
     def _training(self, work: Training) -> Cost:

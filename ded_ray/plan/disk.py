@@ -11,7 +11,7 @@ BYTES_PER_TOKEN = 2.5
 """Of text in Parquet: some 4 characters a token, which its compression makes fewer. A guess."""
 BYTES_PER_ROLLOUT = 100
 """Of its other columns."""
-COPIES = {"student answers": 2, "teacher answers": 3, "smoke test": 3, "evaluate": 2}
+COPIES = {"student answers": 2, "teacher answers": 3, "smoke test": 3, "evaluate": 2, "judge": 1}
 """Stages of a step that hold every rollout: rollouts, verdicts, and what curation made of them."""
 CHECKPOINTS = 3
 """Two are kept, and one is being written."""

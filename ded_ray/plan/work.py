@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ded_ray.plan.interval import Interval
-from ded_ray.recipe import Generator, Recipe, ReplayEngine, Sampling, ScriptedEngine
+from ded_ray.plan.interval import NOTHING, Interval
+from ded_ray.recipe import Generator, Judge, Recipe, ReplayEngine, Sampling, ScriptedEngine
 
 LEFT = Interval(0.1, 0.5, 1.0)
 """Share of the questions that the student leaves to the teacher. A guess: DED keeps 237 of 830 (its Method), an easy student
@@ -14,6 +14,11 @@ KEPT = Interval(0.2, 0.6, 1.0)
 """Share of a teacher's completions that are right and well-formed. A guess: 0.83 of DED's questions had a right one."""
 LENGTH = Interval(0.1, 0.5, 1.0)
 """Tokens of a completion as a share of max_tokens. A guess; `--sample` measures."""
+UNCHECKED = Interval(0.0, 0.05, 1.0)
+"""Share of the answers that rules cannot check, so that a judge is asked. A guess: it depends on the references."""
+JUDGED = Interval(100, 400, 1200)
+"""Tokens that a judge reads beside the question: its instruction, the reference, and the end of an answer, at most
+verify/judge.py's MAX_ANSWER_CHARS. A guess."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Answering:
     rollouts: Interval  # of each prompt
     max_tokens: int
     served: bool = False  # behind an endpoint of the run's own, one model after the other
+    beside: bool = False  # while others answer, on GPUs that are counted with theirs
+    added: Interval = NOTHING  # tokens of a prompt beside the problem's
 
     @property
     def at_most(self) -> str:
@@ -106,6 +113,8 @@ def work_of(recipe: Recipe, known: Known) -> list[Work]:
         models = [Model("base", recipe.student), student, *evaluated]
         label = f"evaluate {benchmark.name}"
         work.append(Answering("evaluate", label, models, asked, samples, sampling.max_tokens, served=True))
+    if recipe.verify.judge is not None:
+        work.append(_judging(recipe.verify.judge, work))
     return work
 
 
@@ -118,6 +127,14 @@ def rollouts_of(sampling: Sampling) -> Interval:
     """Of one prompt. With adaptive sampling between a first round and all of them: the middle is a guess."""
     first, most = sampling.rounds[0], sampling.most_rollouts
     return Interval(first, (first + most) / 2, most)
+
+
+def _judging(judge: Judge, work: Sequence[Work]) -> Answering:
+    """Of what rules cannot check, and of the share that is audited, of all that is answered."""
+    answered = [each.prompts * each.rollouts * len(each.models) for each in work if isinstance(each, Answering)]
+    asked = sum(answered, NOTHING) * (UNCHECKED + Interval.exactly(judge.audit_rate)).at_most(1)
+    model, sampling = Model("verify.judge", judge), judge.sampling
+    return Answering("judge", "judge", [model], asked, rollouts_of(sampling), sampling.max_tokens, beside=True, added=JUDGED)
 
 
 def _training(recipe: Recipe, known: Known, questions: Interval) -> Training:

@@ -11,7 +11,7 @@ from ded_ray.plan.disk import disk_of
 from ded_ray.plan.fit import GIB, Fit, fit_of_embedded, fit_of_training, fits_of
 from ded_ray.plan.plan import Plan
 from ded_ray.plan.shape import Shape, shape_of
-from ded_ray.plan.work import KEPT, LEFT, LENGTH, Known, models_of_work, work_of
+from ded_ray.plan.work import KEPT, LEFT, LENGTH, UNCHECKED, Known, models_of_work, work_of
 from ded_ray.recipe import Generator, Prices, Recipe, TransformersEngine, VllmEngine
 from ded_ray.records import Problem, stable_hash
 from ded_ray.run import Run, Stage
@@ -171,6 +171,9 @@ def _bases(recipe: Recipe, known: Known, shapes: Shapes, prices: Prices) -> Iter
         yield f"questions that the student leaves: a guess, {LEFT.low:.0%} to {LEFT.high:.0%}"
     if known.num_examples is None:
         yield f"completions that are kept: a guess, {KEPT.low:.0%} to {KEPT.high:.0%}, then curate.diversity.num_kept"
+    if recipe.verify.judge is not None:
+        yield (f"the judge is asked about {UNCHECKED.low:.0%} to {UNCHECKED.high:.0%} of the answers, a guess, and its "
+               "audit_rate of the others; its hours and GPUs are those of the steps whose answers it judges")  # fmt: skip
     for name in (name for name, shape in shapes.items() if shape is None):
         yield f"{name}: its configuration cannot be had here, so that its speed and memory are unknown"
     yield (f"speeds that --prices does not give: of a GPU with {prices.gpu_tflops:g} TFLOP/s and "

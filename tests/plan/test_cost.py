@@ -6,7 +6,7 @@ from shapes import qwen3
 from ded_ray.plan.cost import Coster
 from ded_ray.plan.interval import Interval, short
 from ded_ray.plan.speed import UTILISED, training_speed
-from ded_ray.plan.work import KEPT, LEFT, LENGTH, Known, work_of
+from ded_ray.plan.work import JUDGED, KEPT, LEFT, LENGTH, UNCHECKED, Known, work_of
 from ded_ray.recipe import Prices, Recipe
 from ded_ray.recipe.load import load_prices
 
@@ -68,6 +68,24 @@ def test_endpoints_are_paid_by_the_token_and_a_prompt_once_a_request():
     assert made.usd.mid == pytest.approx(50 * 50 / 1e6 + 50 * 8 * 500 * 10 / 1e6)
     each = {**teacher, "engine": {**engine, "choices_per_request": 1}}
     assert costs(recipe(each))["teacher answers"].usd.mid == pytest.approx(50 * 8 * 50 / 1e6 + 50 * 8 * 500 * 10 / 1e6)
+
+
+def test_a_judge_is_paid_for_what_it_reads_and_its_gpus_are_counted_once():
+    endpoint = {"kind": "openai", "usd_per_million_prompt_tokens": 1, "usd_per_million_completion_tokens": 10}
+    judge = {"model": "j", "engine": endpoint, "audit_rate": 0.1, "sampling": {"num_rollouts": 3, "max_tokens": 100}}
+    made = costs(recipe(verify={"judge": judge}))
+    judged = made["judge"]
+    answers = sum(made[step].rollouts.mid for step in ("student answers", "teacher answers", "evaluate"))
+    asked = answers * (UNCHECKED.mid + 0.1)
+    assert judged.rollouts.mid == pytest.approx(3 * asked)
+    assert judged.rollouts.high == 3 * sum(made[s].rollouts.high for s in ("student answers", "teacher answers", "evaluate"))
+    assert judged.tokens.mid == pytest.approx(3 * asked * 50)
+    assert judged.usd.mid == pytest.approx(asked * (JUDGED.mid + 50) / 1e6 + 3 * asked * 50 * 10 / 1e6)
+    assert judged.seconds == judged.gpu_hours == Interval.exactly(0)
+    here = costs(recipe(verify={"judge": {**judge, "engine": {"kind": "vllm"}}}))
+    assert here["judge"].gpus == 0
+    assert here["student answers"].gpus == 5, "4 of the student's, 1 of the judge's"
+    assert "judge" not in costs(recipe())
 
 
 def test_what_nobody_can_know_is_unknown_and_so_is_its_sum():
