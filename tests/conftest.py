@@ -88,3 +88,20 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory, ray_cluster: str) -> Pa
 def copied_quickstart(quickstart: Path, tmp_path: Path) -> Path:
     """A copy of the finished quickstart that a test may damage."""
     return Path(shutil.copytree(quickstart, tmp_path / "run"))
+
+
+@pytest.fixture(params=["here", "bucket"])
+def run_folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a run may be: a folder on disk, and one in a bucket, which the processes of any Ray find."""
+    if request.param == "here":
+        yield tmp_path / "run"
+        return
+    from bucket import options, s3_server
+
+    from ded_ray.files.folders import folder_at
+    from ded_ray.models.download import S3_OPTIONS
+
+    with s3_server() as url:
+        for name, value in options(url).items():
+            monkeypatch.setitem(S3_OPTIONS, name, value)
+        yield folder_at("s3://bucket/run")

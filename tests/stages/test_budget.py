@@ -3,15 +3,13 @@
 from functools import partial
 
 import pytest
-from bucket import options, s3_server
 from conftest import PROJECT
 
 from ded_ray.errors import BadInput, Stopped
-from ded_ray.files.folders import folder_at, make
+from ded_ray.files.folders import make
 from ded_ray.files.lines import append_line
 from ded_ray.generate.engines.budget import costs_file
 from ded_ray.generate.store import compact
-from ded_ray.models.download import S3_OPTIONS
 from ded_ray.pipeline import ask_student
 from ded_ray.recipe.load import load_recipe
 from ded_ray.run import Run, Stage
@@ -28,19 +26,8 @@ ENDPOINT = (
 )
 
 
-@pytest.fixture(params=["here", "bucket"])
-def folder(request, tmp_path, monkeypatch):
-    if request.param == "here":
-        yield tmp_path / "run"
-        return
-    with s3_server() as url:
-        for name, value in options(url).items():
-            monkeypatch.setitem(S3_OPTIONS, name, value)
-        yield folder_at("s3://bucket/run")
-
-
-def test_a_run_stops_in_the_middle_of_answers_and_goes_on_there(folder, tmp_path, ray_cluster, monkeypatch):
-    notes = tmp_path / "notes"
+def test_a_run_stops_in_the_middle_of_answers_and_goes_on_there(run_folder, tmp_path, ray_cluster, monkeypatch):
+    folder, notes = run_folder, tmp_path / "notes"
     slow = f"{{kind: scripted, error_rate: 0.5, batch_size: 1, seconds_per_group: 0.3, notes: {notes}}}"
     knobs = ["problems.num_problems=40", f"student.engine={slow}", "curate.compress.max_student_pass_rate=1"]
 
@@ -68,14 +55,14 @@ def test_a_run_stops_in_the_middle_of_answers_and_goes_on_there(folder, tmp_path
     assert read_spent(folder / "spent.json") == {"student answers": {"seconds": 3600, "gpu_hours": 2}}
 
 
-def test_endpoints_count_with_their_prices(folder):
+def test_endpoints_count_with_their_prices(run_folder):
     recipe = load_recipe(QUICKSTART, [ENDPOINT.format(1, 10)])
     teacher = recipe.teachers.candidates[0]
-    assert endpoint_usd(recipe, folder) == 0
+    assert endpoint_usd(recipe, run_folder) == 0
     for request, where in enumerate(("teacher_rollouts", "evaluate_teacher/_rollouts")):
-        file = make(folder / where) / costs_file(teacher.model, teacher.engine)
+        file = make(run_folder / where) / costs_file(teacher.model, teacher.engine)
         append_line(file, {"request": str(request), "prompt_tokens": 1_000_000, "completion_tokens": 100_000})
-    assert endpoint_usd(recipe, folder) == 4.0
+    assert endpoint_usd(recipe, run_folder) == 4.0
 
 
 @pytest.mark.parametrize(

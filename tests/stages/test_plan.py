@@ -4,16 +4,15 @@ import json
 import shutil
 
 import pytest
-from bucket import credentials, environment, s3_server
 from conftest import PROJECT, SHORT, run_cli
 from typer.testing import CliRunner
 
 from ded_ray.cli import app
-from ded_ray.files.folders import folder_at
+from ded_ray.errors import Stopped
 from ded_ray.files.parts import write_atomically, write_part
 from ded_ray.generate.identity import GenerateJob
 from ded_ray.generate.store import GroupWriter
-from ded_ray.pipeline import plan_spending
+from ded_ray.pipeline import plan_spending, run_pipeline
 from ded_ray.recipe import Prices
 from ded_ray.recipe.load import load_recipe
 from ded_ray.records import Group, Rollout, to_table
@@ -109,42 +108,23 @@ def test_a_finished_run_is_skipped_and_measured_and_compared(copied_quickstart):
 
 
 @pytest.mark.slow
-def test_a_sample_is_asked_once_and_used_by_the_run(tmp_path, ray_cluster):
+def test_a_sample_is_asked_once_and_used_by_the_run(run_folder, tmp_path, ray_cluster):
     notes = tmp_path / "notes"
     scripted = f"{{kind: scripted, error_rate: 0.5, notes: {notes}}}"
     knobs = [*SHORT, f"student.engine={scripted}", f"teacher.engine={scripted}"]
-    plan = plan_spending(load_recipe(QUICKSTART, knobs), tmp_path / "run", prices=Prices(), sample=5)
+    recipe = load_recipe(QUICKSTART, knobs)
+    assert not plan_spending(recipe, run_folder, prices=Prices()).resumed
+    assert not run_folder.exists(), "a plan writes nothing"
+    plan = plan_spending(recipe, run_folder, prices=Prices(), sample=5)
     assert plan.resumed == [f"{knob}: 20 rollouts of 5 prompts are there" for knob in ("student", "teacher")]
     assert sum("measured (95 % interval of the mean)" in line for line in plan.bases) == 2
     asked = notes.read_text().split()
     assert len(asked) == 10
-    plan_spending(load_recipe(QUICKSTART, knobs), tmp_path / "run", prices=Prices(), sample=5)
+    assert plan_spending(recipe, run_folder, prices=Prices(), sample=5).resumed == plan.resumed
     assert notes.read_text().split() == asked, "nothing is asked twice"
-    assert json.loads((tmp_path / "run" / "spent.json").read_text()).keys() == {"student answers", "teacher answers"}
-
-
-@pytest.mark.slow
-def test_a_run_in_a_bucket_is_planned_and_sampled_and_its_budget_holds(tmp_path):
-    notes = tmp_path / "notes"
-    scripted = f"{{kind: scripted, error_rate: 0.5, notes: {notes}}}"
-    knobs = [*SHORT, f"student.engine={scripted}", f"teacher.engine={scripted}"]
-    sets = [part for knob in knobs for part in ("--set", knob)]
-    with s3_server() as url, environment(**credentials(url)):
-        out = "s3://bucket/runs/mine"
-        assert "there already" not in run_cli("plan", QUICKSTART, "--out", out, *sets).stdout
-        assert not folder_at(out).exists(), "a plan writes nothing"
-        sampled = run_cli("plan", QUICKSTART, "--out", out, "--sample", "5", *sets).stdout
-        for knob in ("student", "teacher"):
-            assert f"{knob}: 20 rollouts of 5 prompts are there" in sampled
-        assert len(asked := notes.read_text().split()) == 10
-        run_cli("plan", QUICKSTART, "--out", out, "--sample", "5", *sets)
-        assert "student: 20 rollouts of 5 prompts are there" in run_cli("plan", QUICKSTART, "--out", out, *sets).stdout
-        assert notes.read_text().split() == asked, "nothing is asked twice"
-        spent = json.loads((folder_at(out) / "spent.json").read_text())
-        assert spent.keys() == {"student answers", "teacher answers"}
-        spent["student answers"]["gpu_hours"] = 2.0
-        write_atomically(folder_at(out) / "spent.json", json.dumps(spent))
-        stopped = run_cli("run", QUICKSTART, "--out", out, *sets, "--set", "budget.max_gpu_hours=1.5", check=False)
-        assert stopped.returncode == 1
-        assert "budget.max_gpu_hours: 2 are spent, and the cap is 1.5; raise it" in stopped.stderr
-        assert notes.read_text().split() == asked, "a spent budget begins nothing"
+    spent = json.loads((run_folder / "spent.json").read_text())
+    assert spent.keys() == {"student answers", "teacher answers"}
+    write_atomically(run_folder / "spent.json", json.dumps({**spent, "train": {"seconds": 1, "gpu_hours": 2}}))
+    with pytest.raises(Stopped, match=r"budget\.max_gpu_hours: 2 are spent, and the cap is 1\.5; raise it"):
+        run_pipeline(load_recipe(QUICKSTART, [*knobs, "budget.max_gpu_hours=1.5"]), run_folder)
+    assert notes.read_text().split() == asked, "a spent budget begins nothing"
