@@ -5,6 +5,7 @@ draws a new token that its dependants remember; so a stage that was deleted or c
 what depends on it, and nothing else.
 """
 
+import hashlib
 import json
 import time
 import uuid
@@ -24,7 +25,7 @@ from ded_ray.files.parts import write_atomically
 from ded_ray.files.store_errors import storage_errors
 from ded_ray.recipe import Recipe
 from ded_ray.recipe.load import load_recipe
-from ded_ray.records import stable_hash
+from ded_ray.records import Record
 
 CLUSTER_FILE = "cluster.jsonl"
 """What the cluster had while each step ran, see `runtime/watch.py`."""
@@ -39,8 +40,7 @@ class Stage:
     def __init__(self, run: "Run", name: str, parts: Iterable[BaseModel | object], inputs: Iterable["Stage"]) -> None:
         self.run, self.name, self.folder = run, name, run.folder / name
         inputs = list(inputs)
-        texts = [p.model_dump_json() if isinstance(p, BaseModel) else json.dumps(p) for p in parts]
-        self.fingerprint = stable_hash(name, *texts, *[stage.token for stage in inputs])
+        self.fingerprint = _fingerprint(name, parts, [stage.token for stage in inputs])
         manifest = self.manifest()
         self.done = manifest.get("fingerprint") == self.fingerprint
         self.token: str = manifest["token"] if self.done else uuid.uuid4().hex
@@ -81,6 +81,28 @@ class Stage:
         write_atomically(self.folder / MANIFEST, json.dumps(manifest))
         self.done = True
         self.run.num_stages_made += 1
+
+
+def _fingerprint(name: str, parts: Iterable[BaseModel | object], tokens: Iterable[str]) -> str:
+    digest = hashlib.sha256(name.encode())
+    for part in parts:
+        digest.update(b"\x1f")
+        for text in _texts(part):
+            digest.update(text.encode())
+    for token in tokens:
+        digest.update(f"\x1f{token}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _texts(part: BaseModel | object) -> Iterator[str]:
+    """A part as JSON; many records one by one, because millions at once would take kilobytes each."""
+    if isinstance(part, list) and part and isinstance(part[0], Record):
+        yield "["
+        for i, record in enumerate(part):
+            yield (", " if i else "") + json.dumps(record.to_row())
+        yield "]"
+    else:
+        yield part.model_dump_json() if isinstance(part, BaseModel) else json.dumps(part)
 
 
 class Run:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -8,8 +9,9 @@ from conftest import run_cli
 from ded_ray.errors import BadInput
 from ded_ray.files.parts import read_records
 from ded_ray.recipe.load import load_recipe
-from ded_ray.records import Group
+from ded_ray.records import Group, stable_hash
 from ded_ray.run import Run
+from ded_ray.tiny.problems import make_problems
 
 QUICKSTART = Path(__file__).parent.parent / "ded_ray" / "tiny" / "quickstart.yaml"
 
@@ -31,6 +33,13 @@ def test_a_sealed_stage_is_done_until_its_part_of_the_recipe_changes(run):
     made(run, "a")
     assert run.stage("a", [1]).done
     assert not run.stage("a", [2]).done
+
+
+def test_many_records_make_the_fingerprint_that_their_rows_would(run):
+    problems = make_problems("chain", 5, (3, 5), 0)
+    for records in (problems, problems[:1], []):
+        rows = [problem.to_row() for problem in records]
+        assert run.stage("a", [records, 1]).fingerprint == stable_hash("a", json.dumps(rows), "1")
 
 
 def test_a_deleted_stage_takes_its_dependants_with_it_and_no_other(run):

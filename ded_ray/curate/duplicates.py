@@ -3,6 +3,7 @@
 MinHash finds the candidates among all that came before, as arXiv 2107.06499 does; their true Jaccard similarity decides.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class SeenQuestions:
     """The questions before this one."""
 
     def __init__(self, threshold: float | None) -> None:
-        self._threshold, self._whole = threshold, set[Words]()
+        self._threshold, self._whole = threshold, set[bytes]()
         self._shingles: list[np.ndarray] = []
         if threshold is not None:
             from datasketch import MinHashLSH
@@ -40,9 +41,10 @@ class SeenQuestions:
 
     def duplicate_reason(self, question: Words) -> str | None:
         """The reason to drop a question that is like one before it; None remembers it, for those after it."""
-        if question in self._whole:
+        whole = hashlib.sha256(" ".join(question).encode()).digest()[:16]  # its words would take kilobytes
+        if whole in self._whole:
             return "duplicate_prompt"
-        self._whole.add(question)
+        self._whole.add(whole)
         if self._threshold is None or len(question) < SHINGLE:
             return None
         from datasketch import MinHash

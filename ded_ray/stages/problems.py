@@ -22,7 +22,7 @@ CONTAMINATION_FILE = "_contamination.jsonl"
 def choose_problems(run: Run, inputs: Inputs) -> Stage:
     """Each prompt once, none that a benchmark will ask, and none to which no answer could be checked."""
     problems, hits = choose_questions(inputs.problems, inputs.benchmarks, run.recipe.curate.questions)
-    stage = run.stage("problems", [[problem.to_row() for problem in problems]])
+    stage = run.stage("problems", [problems])
     if not stage.done:
         for line in inputs.warnings:
             print(line, file=sys.stderr)
@@ -39,12 +39,17 @@ def write_problems(stage: Stage, problems: list[Problem], hits: Iterable[Contami
 
 
 PROBLEMS_FILE = "problems.parquet"
+PIECE = 1 << 16
 
 
 def write_problem_file(folder: Path, problems: list[Problem]) -> None:
     """In the order of their ids, as every folder of problems: batches are then the same in every run."""
+    import pyarrow as pa
+
     ordered = sorted(problems, key=lambda problem: problem.problem_id)
-    write_table(to_table(ordered, Problem), folder / PROBLEMS_FILE)
+    # Piece by piece: as rows on their way to Arrow millions would take kilobytes each.
+    pieces = [to_table(ordered[i : i + PIECE], Problem) for i in range(0, max(1, len(ordered)), PIECE)]
+    write_table(pa.concat_tables(pieces), folder / PROBLEMS_FILE)
 
 
 def kept_problems(stage: Stage) -> list[Problem]:

@@ -37,7 +37,7 @@ FITTED = ("start_seconds", "driver_core_share", "monitor_core_share", "gcs_core_
 
 ROLES = {
     "driver": "jobs.bench.engines --one", "monitor": "ray::EngineMonitor", "engine": "GenerateWorker", "gcs": "gcs_server",
-    "raylet": "raylet/raylet", "agent": "agent", "other_worker": "ray::",
+    "raylet": "raylet/raylet", "agent": "Agent", "other": "ray",
 }  # fmt: skip
 """Processes by what their command lines hold; the first that fits counts."""
 
@@ -257,10 +257,12 @@ def main() -> None:
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     sizes = []
-    for number in arguments.engines.split(","):
-        sizes.append(at_size(int(number), arguments))
-        print(json.dumps(sizes[-1]), file=sys.stderr, flush=True)
-    result = {"sizes": sizes, "central": capacities(min(10.0, arguments.seconds))}
+    with tempfile.TemporaryDirectory(prefix="ray") as own:
+        os.environ["RAY_TMPDIR"] = own  # else any Ray that is started on this machine would join ours
+        for number in arguments.engines.split(","):
+            sizes.append(at_size(int(number), arguments))
+            print(json.dumps(sizes[-1]), file=sys.stderr, flush=True)
+        result = {"sizes": sizes, "central": capacities(min(10.0, arguments.seconds))}
     result["central"]["monitor_calls_per_second_asked"] = round(asked_of_monitor(arguments.to, arguments.rate))
     result["central"]["saved_groups_per_second_asked"] = round(arguments.rate / arguments.to, 3)
     if len(sizes) > 1:
