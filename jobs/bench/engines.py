@@ -3,9 +3,9 @@
 Every engine is a process of its own that holds a pretended GPU, eight to a Ray node; all nodes are on this one machine and
 share its cores. Engines are scripted. However many there are, all together finish `--rate` groups a second: what 256 of them
 would at 2,500 tokens a second each, in groups of eight answers of 4,000 tokens. So what grows from size to size is what
-engines and nodes cost by being there: memory, their start, and the share of a core that the driver, the monitor and GCS
-take. A straight line through the sizes goes on to `--to` engines. Apart from that: how many calls a second the monitor
-answers, and how many groups a second one engine saves.
+engines and nodes cost by being there: memory, their start, the time on a CPU that a group takes of the driver and of the
+monitor, and the share of a core that GCS takes. A straight line through the sizes goes on to `--to` engines. Apart from
+that: how many calls a second the monitor answers, and how many groups a second one engine saves.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from ded_ray.records import Group, Problem, Rollout, to_table
 GPUS_PER_NODE, NUM_ROLLOUTS, TOKENS = 8, 8, 4_000
 NODE_STORE_BYTES = 100 << 20
 READY, OVER = "ready", "over"
-FITTED = ("start_seconds", "driver_core_share", "monitor_core_share", "gcs_core_share", "raylets_core_share", "driver_mb")
+FITTED = ("start_seconds", "driver_ms_per_group", "monitor_ms_per_group", "gcs_core_share", "driver_mb", "gcs_mb", "all_mb")
 """Of a size: what a line is laid through."""
 
 ROLES = {
@@ -119,6 +119,7 @@ def at_size(num_engines: int, arguments: argparse.Namespace) -> dict[str, Any]:
             result = json.loads(list(lines)[-1])
     finally:
         cluster.shutdown()
+    rate = result["groups_per_second"] or float("nan")
     share = {role: round((after[role] - before[role]) / seconds, 3) for role in ROLES}
     of_nodes = sum(sum(memory[role]) for role in ("raylet", "agent")) / (num_nodes + 1)
     return result | {
@@ -126,8 +127,9 @@ def at_size(num_engines: int, arguments: argparse.Namespace) -> dict[str, Any]:
         "engine_mb": round(float(np.mean(memory["engine"]))), "node_mb": round(of_nodes),
         "driver_mb": round(sum(memory["driver"])), "monitor_mb": round(sum(memory["monitor"])),
         "gcs_mb": round(sum(memory["gcs"])), "all_mb": round(sum(map(sum, memory.values()))),
-        "driver_core_share": share["driver"], "monitor_core_share": share["monitor"], "gcs_core_share": share["gcs"],
-        "raylets_core_share": round(share["raylet"] + share["agent"], 3), "engines_core_share": share["engine"],
+        "driver_ms_per_group": round(share["driver"] / rate * 1e3, 1),
+        "monitor_ms_per_group": round(share["monitor"] / rate * 1e3, 1),
+        "gcs_core_share": share["gcs"], "nodes_core_share": round(share["raylet"] + share["agent"], 3),
     }  # fmt: skip
 
 
@@ -167,7 +169,7 @@ def _cpu_seconds() -> Counter[str]:
     seconds = Counter[str]()
     for role, process in _processes():
         times = process.cpu_times()
-        seconds[role] += times.user + times.system  # type: ignore[assignment]
+        seconds[role] += times.user + times.system
     return seconds
 
 
@@ -262,7 +264,7 @@ def main() -> None:
         for number in arguments.engines.split(","):
             sizes.append(at_size(int(number), arguments))
             print(json.dumps(sizes[-1]), file=sys.stderr, flush=True)
-        result = {"sizes": sizes, "central": capacities(min(10.0, arguments.seconds))}
+        result: dict[str, Any] = {"sizes": sizes, "central": capacities(min(10.0, arguments.seconds))}
     result["central"]["monitor_calls_per_second_asked"] = round(asked_of_monitor(arguments.to, arguments.rate))
     result["central"]["saved_groups_per_second_asked"] = round(arguments.rate / arguments.to, 3)
     if len(sizes) > 1:
