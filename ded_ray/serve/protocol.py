@@ -1,6 +1,7 @@
 """The part of OpenAI's API that is served. What is not supported is refused by name, never silently ignored."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from ded_ray.serve.asked import Ask, Refused
 MAX_COMPLETIONS = 128
 MAX_STOPS = 16
 MAX_ALTERNATIVES = 20
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _text_of(content: Any) -> Any:
@@ -142,13 +144,19 @@ AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
 
 
 def json_of(body: bytes) -> Any:
-    """What a body says. Raises Refused for what is not JSON in UTF-8; NaN and Infinity are not JSON."""
+    """What a body says. Raises Refused for what is not JSON in UTF-8; NaN, Infinity and half a surrogate pair are not."""
     try:
-        return json.loads(body.decode(), parse_constant=_no_number)
+        text = body.decode()
+        found = json.loads(text, parse_constant=_no_number)
+        if SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise Refused("the body is not UTF-8") from error
+    except UnicodeEncodeError as error:
+        raise Refused("the body holds half a surrogate pair, which is no text") from error
     except (ValueError, RecursionError) as error:
         raise Refused(f"the body is not JSON: {str(error)[:200]}") from error
+    return found
 
 
 def _no_number(name: str) -> float:
@@ -161,7 +169,7 @@ def parsed(kind: type[AnyRequest], body: Any) -> AnyRequest:
         raise Refused("the body must be a JSON object")
     given = {name: value for name, value in body.items() if value is not None}
     try:
-        request = kind.model_validate(given, strict=False)
+        return kind.model_validate(given, strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
@@ -169,18 +177,8 @@ def parsed(kind: type[AnyRequest], body: Any) -> AnyRequest:
         unsupported = first["type"] == "extra_forbidden" or (known is not None and known.annotation == Nothing)
         where = ".".join(str(part) for part in first["loc"] if not _names_a_type(part))
         raise Refused(f"{where}: {'not supported' if unsupported else first['msg']}", name) from error
-    _check_unicode(request)
-    return request
 
 
 def _names_a_type(part: Any) -> bool:
     """Pydantic puts the names of a union's types into the place of an error."""
     return isinstance(part, str) and (part in {"str", "int", "float"} or "[" in part)
-
-
-def _check_unicode(request: BaseModel) -> None:
-    """Half a surrogate pair can be written in JSON, and is no text."""
-    try:
-        request.model_dump_json()
-    except ValueError as error:
-        raise Refused("the body holds half a surrogate pair, which is no text") from error

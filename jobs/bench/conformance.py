@@ -72,17 +72,37 @@ def curl(endpoint: Endpoint) -> str:
 
 
 def openai_client(endpoint: Endpoint) -> str:
-    from openai import OpenAI
+    import openai
 
-    client = OpenAI(base_url=endpoint.url, api_key=endpoint.token)
-    messages: Any = [{"role": "user", "content": "Reverse: 12"}]
-    whole = client.chat.completions.create(
-        model=endpoint.model, messages=messages, temperature=0, max_tokens=30, n=2, seed=1
-    )
-    with client.chat.completions.stream(model=endpoint.model, messages=messages, temperature=0, max_tokens=30) as stream:
+    client = openai.OpenAI(base_url=endpoint.url, api_key=endpoint.token)
+    ask: Any = {"model": endpoint.model, "messages": [{"role": "user", "content": "Reverse: 12"}], "max_tokens": 30}
+    whole: Any = client.chat.completions.create(**ask, temperature=0, logprobs=True, top_logprobs=2)
+    with client.chat.completions.stream(**ask, temperature=0) as stream:
         final = stream.get_final_completion()
-    same = final.choices[0].message.content == whole.choices[0].message.content
-    return "works" if same and client.models.list().data else "a stream differs from the answer without one"
+    several = [client.chat.completions.create(**ask, temperature=1, n=3, seed=1).choices for _ in range(2)]
+    tokens = whole.choices[0].logprobs.content
+    extra = {"top_k": 1, "chat_template_kwargs": {"enable_thinking": False}}
+    plain: Any = client.completions.create(model=endpoint.model, prompt="Reverse: 12", max_tokens=5)
+    works = {
+        "a stream": final.choices[0].message.content == whole.choices[0].message.content,
+        "n and seed": len({c.index for c in several[0]}) == 3
+        and [c.message.content for c in several[0]] == [c.message.content for c in several[1]],
+        "logprobs": len(tokens) == whole.usage.completion_tokens and {len(token.top_logprobs) for token in tokens} == {2},
+        "top_k and chat_template_kwargs": bool(client.chat.completions.create(**ask, extra_body=extra).choices),
+        "completions": plain.usage.completion_tokens <= 5,
+        "models": endpoint.model in {model.id for model in client.models.list()},
+        "an error of 400": _raises(openai.BadRequestError, lambda: client.chat.completions.create(**ask, temperature=-1)),
+        "an error of 404": _raises(openai.NotFoundError, lambda: client.chat.completions.create(**ask | {"model": "none"})),
+    }
+    return "works" if all(works.values()) else f"does not: {', '.join(name for name, well in works.items() if not well)}"
+
+
+def _raises(kind: type[Exception], ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except kind:
+        return True
+    return False
 
 
 def langchain(endpoint: Endpoint) -> str:

@@ -74,6 +74,8 @@ async def _pieces():
         (b'{"model": "\xff"}', "not UTF-8"),
         (b'{"model": "m", "temperature": NaN}', "NaN is no number"),
         (b"[" * 900, "not JSON"),
+        (b'{"model": "m", "prompt": "\\ud800"}', "half a surrogate pair"),
+        (b'{"model": "m", "\\uDC00": "\\ud83d\\ude00"}', "half a surrogate pair"),
         (b"[]", "model: say which"),
         (b'{"model": "other"}', "not served here"),
     ],
@@ -82,6 +84,11 @@ def test_what_is_no_request_is_told_so(body, says):
     answer = ask("POST", "/v1/completions", content=body)
     assert answer.status_code in {400, 404}
     assert says in answer.json()["error"]["message"]
+
+
+def test_both_halves_of_a_surrogate_pair_are_a_character():
+    body = b'{"model": "m", "prompt": "\\ud83d\\ude00 \\\\ud800"}'
+    assert ask("POST", "/v1/completions", content=body).status_code == 200
 
 
 def test_unknown_paths_and_methods_answer_in_openais_form():
