@@ -21,13 +21,14 @@ LOSS, PASS_RATE = "held_out_loss", "held_out_pass_rate"
 def split(tokens: Tokens, config: HeldOut | None) -> tuple[list[int], list[int]]:
     """(what is trained on, what is held out), by question: all answers to one are on the same side. At least one question
     stays on each side if there are two."""
-    everything = list(range(len(tokens)))
     if config is None:
-        return everything, []
-    questions = [tokens.problem_id(i) for i in everything]
-    order = sorted(set(questions), key=lambda name: stable_hash("held out", name))
-    out = set(order[: min(max(1, round(config.fraction * len(order))), len(order) - 1)])
-    return [i for i in everything if questions[i] not in out], [i for i in everything if questions[i] in out]
+        return list(range(len(tokens))), []
+    names, question_of = tokens.questions()
+    order = sorted(range(len(names)), key=lambda n: stable_hash("held out", names[n]))
+    out = np.zeros(len(names), bool)
+    out[order[: min(max(1, round(config.fraction * len(order))), len(order) - 1)]] = True
+    is_out = out[question_of]
+    return np.flatnonzero(~is_out).tolist(), np.flatnonzero(is_out).tolist()
 
 
 def held_out_loss(strategy: Strategy, tokens: Tokens, indices: Sequence[int], place: Place) -> float:

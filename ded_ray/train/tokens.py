@@ -5,9 +5,10 @@
     tokens[7]                                             # a Sequence
     tokens.name(7)                                        # "0b6f3a5c1d2e4f70/3", as `ded-ray explain` takes it
 
-Arrow files are mapped into memory: of a million sequences only those of the step are read.
+Arrow files are mapped into memory for all that is short; tokens are read from them, those of the step alone.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,17 +65,36 @@ def write_tokens(groups: list[Group], student: Generator, max_length: int, folde
     return [TokenFile(file=name, num_kept=len(rows), num_too_long=num_too_long)]
 
 
+class _Ids:
+    """The token ids of a column. Read and not looked at in the map, where a look brings in some 64 KB around it: after a
+    few thousand steps that would be the whole corpus."""
+
+    def __init__(self, column: pa.ListArray, file: pa.MemoryMappedFile) -> None:
+        self._offsets, self._file = column.offsets.to_numpy(), file
+        file.seek(0)
+        self._start = column.values.buffers()[1].address - file.read_buffer(1).address
+
+    def __getitem__(self, row: int) -> list[int]:
+        first, end = (int(offset) for offset in self._offsets[row : row + 2])
+        data = os.pread(self._file.fileno(), 4 * (end - first), self._start + 4 * first)
+        return np.frombuffer(data, np.int32).tolist()
+
+
 class Tokens:
     """All sequences of a folder, in an order that depends on nothing but their ids."""
 
     def __init__(self, folder: Path) -> None:
-        files = sorted(on_this_machine(folder).glob("tokens-*.arrow"))
-        self._batches = [pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0) for file in files]
+        files = [pa.memory_map(str(file)) for file in sorted(on_this_machine(folder).glob("tokens-*.arrow"))]
+        self._batches = [pa.ipc.open_file(file).get_batch(0) for file in files]
+        self._prompt_ids, self._completion_ids = (
+            [_Ids(batch[name], file) for batch, file in zip(self._batches, files, strict=True)]
+            for name in ("prompt_ids", "completion_ids")
+        )
         keys = pa.Table.from_batches([batch.select(KEYS) for batch in self._batches])
         indices = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in KEYS]).to_numpy()
-        firsts = np.cumsum([0] + [len(batch) for batch in self._batches])
-        self._file = (np.searchsorted(firsts, indices, side="right") - 1).astype(np.int32)
-        self._row = (indices - firsts[self._file]).astype(np.int32)
+        self._firsts = np.cumsum([0] + [len(batch) for batch in self._batches])
+        self._file = (np.searchsorted(self._firsts, indices, side="right") - 1).astype(np.int32)
+        self._row = (indices - self._firsts[self._file]).astype(np.int32)
         prompts, completions = self._counts("prompt_ids")[indices], self._counts("completion_ids")[indices]
         self.num_trained: np.ndarray = completions  # tokens of each sequence that are trained on
         self.lengths: np.ndarray = prompts + completions
@@ -84,9 +104,8 @@ class Tokens:
         return len(self._row)
 
     def __getitem__(self, i: int) -> Sequence:
-        batch, row = self._batches[self._file[i]], int(self._row[i])
-        prompt_ids, completion_ids = batch["prompt_ids"][row].values, batch["completion_ids"][row].values
-        return Sequence(prompt_ids.to_pylist(), completion_ids.to_pylist(), float(self.weights[i]))
+        file, row = self._file[i], int(self._row[i])
+        return Sequence(self._prompt_ids[file][row], self._completion_ids[file][row], float(self.weights[i]))
 
     def name(self, i: int) -> str:
         """GROUP_ID/INDEX of the rollout."""
@@ -95,6 +114,11 @@ class Tokens:
 
     def problem_id(self, i: int) -> str:
         return str(self._batches[self._file[i]]["problem_id"][int(self._row[i])])
+
+    def questions(self) -> tuple[list[str], np.ndarray]:
+        """(ids of all problems, the place of each sequence's problem among them)."""
+        column = pa.chunked_array([batch["problem_id"] for batch in self._batches]).combine_chunks().dictionary_encode()
+        return column.dictionary.to_pylist(), column.indices.to_numpy()[self._firsts[self._file] + self._row]
 
     def _counts(self, column: str) -> np.ndarray:
         return np.concatenate([np.diff(batch[column].offsets.to_numpy()) for batch in self._batches]).astype(np.int32)

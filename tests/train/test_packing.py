@@ -108,3 +108,13 @@ def test_all_answers_to_a_question_are_on_the_same_side(tokens):
     assert out
     assert not {read.problem_id(i) for i in trained} & {read.problem_id(i) for i in out}
     assert split(read, None) == (list(range(len(read))), [])
+
+
+def test_a_file_of_which_nothing_was_kept(tokens, tmp_path):
+    _, groups, _ = tokens
+    student = Student(model="tiny/student")
+    write_tokens(groups[:2], student, 60, tmp_path)
+    before = [Tokens(tmp_path)[i] for i in range(len(Tokens(tmp_path)))]
+    [none] = write_tokens(groups[2:3], student, 1, tmp_path)
+    assert (none.num_kept, none.num_too_long) == (0, 2)
+    assert [Tokens(tmp_path)[i] for i in range(len(Tokens(tmp_path)))] == before
