@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -45,6 +46,30 @@ def ray_cluster(request: pytest.FixtureRequest) -> Iterator[str]:
     quieten()
     yield context.address_info["address"]
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def training_tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the small training of tests/train/trainings.py is trained on."""
+    from trainings import make_tokens
+
+    return make_tokens(tmp_path_factory.mktemp("tokens"))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory, ray_cluster: str, training_tokens: Path
+) -> Callable[[object], Path]:
+    """The folder of that training under a strategy, made once and never disturbed."""
+    from trainings import trained
+
+    @cache
+    def folder(strategy: object) -> Path:
+        made = tmp_path_factory.mktemp("uninterrupted")
+        trained(training_tokens, made, strategy=strategy)
+        return made
+
+    return folder
 
 
 def run_cli(

@@ -95,8 +95,11 @@ def write_whole(data: bytes | memoryview, path: Path) -> None:
         path.write_bytes(data)
         return
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # where the disk is full it would keep what room there is
 
 
 def read_whole(path: Path) -> bytes:

@@ -31,10 +31,11 @@ def train_on(curated: Stage, stage: Stage, recipe: Recipe) -> None:
     from ded_ray.runtime.needs import train_needs
     from ded_ray.runtime.progress import progress
     from ded_ray.train.batches import num_steps
+    from ded_ray.train.checkpoints import STORAGE
     from ded_ray.train.held_out import best_step, split
     from ded_ray.train.pass_rate import Grading
     from ded_ray.train.preflight import longest_sequence
-    from ded_ray.train.ray_train import STORAGE, tokenize, train
+    from ded_ray.train.ray_train import tokenize, train
     from ded_ray.train.tokens import Tokens
     from ded_ray.verify.worker import VerifyWorker
 

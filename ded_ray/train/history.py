@@ -42,9 +42,9 @@ class History:
             for part in (folder / STEPS_FOLDER).glob("step-*.parquet"):
                 if int(part.stem.removeprefix("step-")) > self.num_steps:  # written after the checkpoint that we go on from
                     part.unlink()
-            from tensorboardX import SummaryWriter
+            from ded_ray.train.board import Board
 
-            self._board = SummaryWriter(str(here / BOARD_FOLDER), purge_step=self.num_steps + 1)
+            self._board = Board(here / BOARD_FOLDER, first_step=self.num_steps + 1)
 
     @staticmethod
     def read(folder: Path) -> list[dict[str, float]]:
@@ -87,8 +87,7 @@ class History:
 
     def _show(self, values: dict[str, float]) -> None:
         """Values of the last step, to those who look on."""
-        for name, value in values.items():
-            self._board.add_scalar(f"train/{name}", value, self.num_steps)
+        self._board.add(self.num_steps, values)
         if self._wandb is not None:
             self._wandb.log({f"train/{name}": value for name, value in values.items()}, step=self.num_steps)
 

@@ -8,27 +8,26 @@ The folder then holds `model/` in Hugging Face format, `curve.jsonl`, `steps.par
 names goes through the driver.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+import ray
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from ded_ray.errors import BadInput, Stopped
-from ded_ray.files.folders import arrow_filesystem, dataset, make, plain_name, remove
+from ded_ray.files.folders import dataset, make, plain_name, remove
 from ded_ray.files.parts import read_records
+from ded_ray.files.whole_files import whole_files
 from ded_ray.recipe import Generator, Recipe
 from ded_ray.records import Group
 from ded_ray.runtime.map_groups import map_groups, read_parquet
 from ded_ray.runtime.needs import TOKENIZE, train_needs
+from ded_ray.train.checkpoints import IMPROVED, STORAGE
 from ded_ray.train.history import BOARD_FOLDER, STEPS_FOLDER, History
 from ded_ray.train.pass_rate import Grading
 from ded_ray.train.tokens import TokenFile, write_tokens
-from ded_ray.train.worker import IMPROVED, STOPPED, train_worker
-
-STORAGE = "ray_train"
-"""Checkpoints of a training that is not over. Whoever calls `train` deletes it when what came of it is safe."""
+from ded_ray.train.worker import train_worker
 
 GROUPS_PER_FILE = 4096
 GROUPS_AT_HOME = 2048
@@ -53,15 +52,15 @@ def train(
 ) -> list[dict[str, float]]:
     """Train the student; leaves `folder/model` (Hugging Face format) and `folder/curve.jsonl`; returns the curve.
 
-    `name` identifies this very training: calling again with the same name goes on from its last checkpoint. `counts` is
-    the handle of a Counts actor; `grading` is needed where a pass rate is asked for. Raises Stopped when a step goes
-    wrong, BadInput for a student that cannot be trained so.
+    `name` identifies this very training: calling again with the same name goes on from its last checkpoint, which is in
+    `folder/STORAGE` until the caller, who knows when what came of it is safe, deletes that. `counts` is the handle of a
+    Counts actor; `grading` is needed where a pass rate is asked for. Raises Stopped when a step goes wrong or a disk is
+    full, BadInput for a student that cannot be trained so.
     """
     config, needs, storage = recipe.train, train_needs(recipe.train), folder / STORAGE
     if not (storage / name).exists():  # nothing to go on from, but perhaps an interrupted training of another recipe
         for other in (storage, folder / STEPS_FOLDER, folder / BOARD_FOLDER):
             remove(other)
-    (folder / STOPPED).unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -83,15 +82,20 @@ def train(
         run_config=RunConfig(
             name=name,
             storage_path=plain_name(storage),
-            storage_filesystem=arrow_filesystem(storage),
+            storage_filesystem=whole_files(storage),
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=IMPROVED if config.held_out else None
             ),
         ),
     )
-    trainer.fit()
-    if (folder / STOPPED).exists():
-        stopped = json.loads((folder / STOPPED).read_text())
-        raise (BadInput if stopped["bad_input"] else Stopped)(stopped["reason"])
+    try:
+        stopped = trainer.fit().return_value
+    except TrainingFailedError as error:
+        if why := ray.get(counts.why_stopped.remote()):  # that much is known also where no worker could be started again
+            raise Stopped(why) from error
+        raise
+    if stopped is not None:
+        reason, bad_input = stopped
+        raise (BadInput if bad_input else Stopped)(reason)
     return History.read(folder)

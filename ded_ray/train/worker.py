@@ -3,8 +3,6 @@
 `jobs/reproduce/learn.py` is the same loop without Ray, workers and micro-batches.
 """
 
-import json
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -13,21 +11,21 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train import Checkpoint, CheckpointUploadMode
 from transformers import AutoConfig
 
-from ded_ray.errors import BadInput
+from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.folders import filled, is_local, remove
-from ded_ray.files.parts import write_atomically
+from ded_ray.files.store_errors import full_disk
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.models.load import model_path
-from ded_ray.recipe import Generator, HeldOut, Train
+from ded_ray.recipe import Generator, Train
 from ded_ray.train.batches import batch_at, num_steps
 from ded_ray.train.check import check_student
+from ded_ray.train.checkpoints import files_of, last_checkpoint, load_best, save_checkpoint
 from ded_ray.train.export import end_tokens, write_generation_config
 from ded_ray.train.flops import Meter
 from ded_ray.train.guard import what_went_wrong
-from ded_ray.train.held_out import LOSS, PASS_RATE, best_step, held_out_loss, is_over, split
+from ded_ray.train.held_out import LOSS, PASS_RATE, held_out_loss, is_over, split
 from ded_ray.train.history import History
 from ded_ray.train.pass_rate import Exam, questions_of
 from ded_ray.train.preflight import longest_sequence, takes_positions
@@ -37,25 +35,25 @@ from ded_ray.train.strategy import Strategy, make_strategy
 from ded_ray.train.tokens import Tokens
 from ded_ray.train.weights_and_biases import start_wandb
 
-MODEL, STOPPED = "model", "stopped.json"
-
-IMPROVED = "improved"
-"""Of a checkpoint: its step if it was measured better than all before it, else 0. The highest is the best: of equal
-measurements the first, where Ray Train would keep the last."""
+MODEL = "model"
 
 
-def train_worker(config: dict[str, Any]) -> None:
+def train_worker(config: dict[str, Any]) -> tuple[str, bool] | None:
     """Train `config["student"]` on the tokens in `config["tokens"]` as `config["train"]` says.
 
-    Leaves the model, the curve and the steps in `config["folder"]`; or `stopped.json`, which says why there is none.
+    Leaves the model, the curve and the steps in `config["folder"]`. Where there is no model the first worker returns why,
+    and whether the input is at fault.
     """
-    rank, folder = ray.train.get_context().get_world_rank(), config["folder"]
+    folder = config["folder"]
     try:
-        reason, bad_input = _train(config, folder), False
+        with full_disk(folder):
+            reason = _train(config, folder)
     except BadInput as error:  # the same on every worker; raised on, it would be answered by restarts
-        reason, bad_input = str(error), True
-    if reason is not None and rank == 0:
-        write_atomically(folder / STOPPED, json.dumps({"reason": reason, "bad_input": bad_input}))
+        return str(error), True
+    except Stopped as error:  # of this worker alone: Ray ends the others, and those that it starts then are told
+        ray.get(config["counts"].stop.remote(str(error)))
+        raise
+    return (reason, False) if reason is not None else None
 
 
 def _train(config: dict[str, Any], folder: Path) -> str | None:
@@ -66,6 +64,8 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     device = ray.train.torch.get_device() if train.use_gpu else torch.device("cpu")
     chat, tokens = ChatTokenizer(student.model, student.chat), Tokens(config["tokens"])
     place = Place(train, context.get_world_rank(), context.get_world_size(), device, pad_id=chat.end_id)
+    if why := _why_stopped(config["counts"], place):
+        return why
     torch.manual_seed(config["seed"])
     strategy = make_strategy(model_path(student.model), train, rank=place.rank, device=device)
     check_student(strategy, tokens, place)
@@ -97,7 +97,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
                 history.measured(**{LOSS: held_out_loss(strategy, tokens, held_out, place)})
             if exam and (passed := exam.pass_rate(strategy, step=step + 1)) is not None:
                 history.measured(**{PASS_RATE: passed})
-            _checkpoint(strategy, history, train.held_out, rank=place.rank)
+            save_checkpoint(strategy, history, place, config)
         if why:
             history.finish()
             return why
@@ -106,7 +106,7 @@ def _train(config: dict[str, Any], folder: Path) -> str | None:
     if wrong := what_went_wrong(loss_of(strategy, tokens, last, place)[0], 0.0, []):
         return f"train: after the last step {wrong}; lower train.learning_rate"
     if train.held_out is not None:
-        _load_best(strategy, history, train.held_out)
+        load_best(strategy, history, train.held_out, folder)
     _export(strategy, chat, history, model_path(student.model), folder, rank=place.rank)
     return None
 
@@ -142,16 +142,6 @@ def _exam(config: dict[str, Any], tokens: Tokens, held_out: list[int], chat: Cha
     )
 
 
-def _load_best(strategy: Strategy, history: History, config: HeldOut) -> None:
-    """Go back to the checkpoint that was measured best."""
-    best = best_step(history.curve, config)
-    if best is None or best == history.num_steps:
-        return
-    reported = {each.metrics["step"]: each.checkpoint for each in ray.train.get_all_reported_checkpoints()}
-    with reported[best].as_directory() as files:
-        strategy.load(Path(files))
-
-
 def _resolved(config: dict[str, Any]) -> Train:
     """The knobs with what they leave to the model decided."""
     train: Train = config["train"]
@@ -183,12 +173,12 @@ def _resume(strategy: Strategy, config: dict[str, Any], place: Place) -> tuple[i
     if place.rank == 0:
         here = folder if is_local(folder) else Path(tempfile.mkdtemp(prefix="ded_ray_board_"))
     run = _wandb_run(config, here, place)
-    checkpoint = ray.train.get_checkpoint()
+    checkpoint = last_checkpoint(folder, place)
     if checkpoint is None:
         return 0, History(folder, [], here=here, wandb=run)
-    with checkpoint.as_directory() as files:
-        step = strategy.load(Path(files))
-        curve = History.read(Path(files))
+    with files_of(checkpoint, folder) as files:
+        step = strategy.load(files)
+        curve = History.read(files)
     return step, History(folder, curve, here=here, wandb=run)
 
 
@@ -214,25 +204,6 @@ def _wandb_run(config: dict[str, Any], here: Path | None, place: Place) -> Any:
     return run
 
 
-def _checkpoint(strategy: Strategy, history: History, held_out: HeldOut | None, *, rank: int) -> None:
-    """Every worker writes its own part; Ray Train puts them together in the run's storage while training goes on."""
-    folder = Path(tempfile.mkdtemp(prefix="ded_ray_checkpoint_"))
-    step = history.num_steps
-    strategy.save(folder, step=step)
-    history.write_steps()
-    if rank == 0:
-        history.write(folder)
-    metrics = {name: history.curve[-1][name] for name in ("step", "loss", LOSS, PASS_RATE) if name in history.curve[-1]}
-    if held_out is not None:
-        metrics[IMPROVED] = step if best_step(history.curve, held_out) == step else 0
-    if any(folder.iterdir()):
-        upload = CheckpointUploadMode.ASYNC
-        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder), checkpoint_upload_mode=upload)
-    else:
-        shutil.rmtree(folder)
-        ray.train.report(metrics)
-
-
 def _export(strategy: Strategy, chat: ChatTokenizer, history: History, path: str, folder: Path, *, rank: int) -> None:
     """The trained model, whole or not at all."""
     if rank != 0:
@@ -242,10 +213,13 @@ def _export(strategy: Strategy, chat: ChatTokenizer, history: History, path: str
     with filled(folder) as here:
         unfinished = here / f".{MODEL}"
         remove(unfinished)
-        strategy.export(unfinished)
-        chat.export(str(unfinished))
-        if (unfinished / "config.json").exists():  # not beside an adapter alone
-            write_generation_config(path, unfinished, chat.end_id)
-        unfinished.rename(here / MODEL)
+        try:
+            strategy.export(unfinished)
+            chat.export(str(unfinished))
+            if (unfinished / "config.json").exists():  # not beside an adapter alone
+                write_generation_config(path, unfinished, chat.end_id)
+            unfinished.rename(here / MODEL)
+        finally:
+            remove(unfinished)
     history.write(folder)
     history.finish()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,21 @@ class DeepSpeedStrategy:
         return client_state["step"]
 
     def _for_any_number(self, folder: Path) -> str:
-        """Write the checkpoint anew with a file for each parameter, which any number of workers can read; its tag."""
+        """Write the checkpoint anew with a file for each parameter, which any number of workers can read; its tag.
+
+        One worker of each machine does it, because they may share the folder or not; the first to be done counts.
+        """
         tag = "universal"
         if int(os.environ.get("LOCAL_RANK", "0")) == 0 and not (folder / tag).exists():
-            command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
-            folders = ["--input_folder", str(folder / "state"), "--output_folder", str(folder / tag)]
-            subprocess.run([*command, *folders], check=True, stdout=subprocess.DEVNULL)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=f".{tag}_") as unfinished:
+                command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+                folders = ["--input_folder", str(folder / "state"), "--output_folder", f"{unfinished}/{tag}"]
+                subprocess.run([*command, *folders], check=True, stdout=subprocess.DEVNULL)
+                try:
+                    os.replace(f"{unfinished}/{tag}", folder / tag)
+                except OSError:
+                    if not (folder / tag).exists():
+                        raise
         torch.distributed.barrier()
         return tag
 

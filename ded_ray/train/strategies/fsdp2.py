@@ -66,7 +66,7 @@ class Fsdp2Strategy:
         return float(_whole(norm))
 
     def save(self, folder: Path, *, step: int) -> None:
-        dcp.save({**self._state(), "step": torch.tensor(step)}, checkpoint_id=folder)
+        save({**self._state(), "step": torch.tensor(step)}, folder)
 
     def load(self, folder: Path) -> int:
         state = {**self._state(), "step": torch.tensor(0)}
@@ -87,6 +87,14 @@ class Fsdp2Strategy:
             "model": get_model_state_dict(self.model, options=options),
             "optimizer": get_optimizer_state_dict(self.model, self._optimizer),
         }
+
+
+def save(state: dict[str, Any], folder: Path) -> None:
+    """A distributed checkpoint; raises on all workers what went wrong on one."""
+    try:
+        dcp.save(state, checkpoint_id=folder)
+    except dcp.api.CheckpointException as error:  # which is no Exception by its type
+        raise next(iter(error.failures.values()))[0] from None
 
 
 def _sharded(path: str, train: Train, strategy: Fsdp2) -> Any:
