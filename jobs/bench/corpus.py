@@ -62,7 +62,7 @@ def as_worker(folder: Path, *, held_out: bool) -> dict[str, Any]:
 
     train = Train(packing=True, max_length=2048, held_out=HeldOut() if held_out else None)
     with tempfile.TemporaryDirectory() as out:
-        history = History(Path(out), [], writes=True)
+        history = History(Path(out), [], here=Path(out))
         before, started, times = memory_mb(), time.perf_counter(), {}
         tokens = Tokens(folder)
         times["open"] = time.perf_counter() - started
@@ -76,8 +76,8 @@ def as_worker(folder: Path, *, held_out: bool) -> dict[str, Any]:
                 for row in rows_of_worker(indices, lengths, train, rank=0, num_workers=2)
             ]
             num_tokens = sum(batch.input_ids.numel() for batch in batches)
-            done = Step(1.0, 1.0, [1.0] * len(indices), 1.0, num_tokens, 1.0)
-            history.add(step, done, rate=0.0, indices=indices, tokens=tokens, seconds=1.0)
+            done = Step(1.0, 1.0, [1.0] * len(indices), 1.0, num_tokens, 0.0, 1.0)
+            history.add(step, done, rate=0.0, indices=indices, tokens=tokens, seconds=1.0, mfu=None)
             times.setdefault("first_batch", time.perf_counter() - started)
         total, after = time.perf_counter() - started, memory_mb()
     return {

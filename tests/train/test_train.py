@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from trainings import KNOBS, assert_same, recipe, trained
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ded_ray.errors import BadInput, Stopped
+from ded_ray.errors import Stopped
 from ded_ray.models.load import model_path
-from ded_ray.recipe import DeepSpeed, HeldOut, Student, Wandb
+from ded_ray.recipe import DeepSpeed, HeldOut, Student
 from ded_ray.runtime.progress import Counts
 from ded_ray.train.batches import batch_at, num_steps, padded, rows_of_worker
 from ded_ray.train.held_out import LOSS, split
@@ -75,12 +74,6 @@ def test_deepspeed_gets_the_losses_of_ddp(uninterrupted, zero_stage):
     wanted = AutoModelForCausalLM.from_pretrained(other / "model").state_dict()
     assert exported.keys() == wanted.keys()
     assert all(torch.allclose(exported[k].float(), wanted[k].float(), atol=5e-3) for k in wanted)
-
-
-@pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed")
-def test_a_curve_that_nobody_can_send_ends_all_workers_with_one_line(ray_cluster, training_tokens, tmp_path):
-    with pytest.raises(BadInput, match="the package wandb is not here"):
-        trained(training_tokens, tmp_path, wandb=Wandb(project="p"))
 
 
 @pytest.mark.slow

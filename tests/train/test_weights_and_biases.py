@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from gang import gang
 
 from ded_ray.errors import BadInput
 from ded_ray.recipe import Train, Wandb
 from ded_ray.train.history import History
+from ded_ray.train.step import Place
 from ded_ray.train.weights_and_biases import KEY, PACKAGE, check_wandb, end_wandb, start_wandb
+from ded_ray.train.worker import _wandb_run
 
 SECRET = "0123456789abcdef" * 2 + "01234567"
 
@@ -20,6 +24,23 @@ def test_a_missing_package_is_one_line(monkeypatch):
         check_wandb(Wandb(project="p"))
     assert str(error.value) == PACKAGE
     check_wandb(None)
+
+
+def begun(rank: int, folder: Path) -> str:
+    """What a worker is told when the first one cannot begin a run."""
+    sys.modules["wandb"] = None
+    place = Place(Train(wandb=Wandb(project="p")), rank, 2, torch.device("cpu"), pad_id=0)
+    try:
+        _wandb_run({"folder": folder, "name": "4f2a"}, folder if rank == 0 else None, place)
+    except BadInput as error:
+        return str(error)
+    return "begun"
+
+
+def test_all_workers_end_when_the_first_cannot_begin(tmp_path):
+    first, second = gang(begun, tmp_path)
+    assert first == PACKAGE
+    assert second not in {"begun", PACKAGE}, "it ends too, and has no words for it"
 
 
 @pytest.fixture
