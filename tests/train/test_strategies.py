@@ -70,11 +70,13 @@ def tokens(student, tmp_path_factory) -> Path:
     return folder
 
 
-def trained(rank: int, strategies: dict, student: str, tokens: Path, folder: Path, num_steps: int) -> dict[str, list[float]]:
+def trained(
+    rank: int, strategies: dict, student: str, tokens: Path, folder: Path, num_steps: int, knobs: Train = KNOBS
+) -> dict[str, list[float]]:
     """The losses of each strategy, in one pair of processes; exports each."""
     read, curves = Tokens(tokens), {}
     for name, strategy in strategies.items():
-        train = KNOBS.model_copy(update={"strategy": strategy})
+        train = knobs.model_copy(update={"strategy": strategy})
         place = Place(train, rank, 2, torch.device("cpu"), pad_id=0)
         made = make_strategy(student, train, rank=rank, device=place.device)
         check_student(made, read, place)
@@ -147,6 +149,16 @@ def test_a_student_answers_while_it_is_trained_under_every_strategy_as_it_is_ser
     for name in STRATEGIES:
         assert [found[name][1] for found in workers] == [wanted[0] + wanted[2], wanted[1]], name
         assert workers[0][name][0] == pytest.approx(plain[1][:4], rel=1e-4), name
+
+
+COMPILED = {"ddp": Ddp(), "fsdp2": Fsdp2()}
+
+
+@pytest.mark.slow
+def test_compiled_layers_learn_the_same(student, tokens, plain, tmp_path):
+    knobs = KNOBS.model_copy(update={"compile": True, "activation_checkpointing": True})
+    by_strategy = gang(trained, COMPILED, student, tokens, tmp_path, 4, knobs)[0]
+    assert by_strategy == {name: pytest.approx(plain[1][:4], rel=1e-4) for name in COMPILED}
 
 
 SHARDED = {"ddp": STRATEGIES["ddp"], "fsdp2": Fsdp2(), "zero-3": DeepSpeed(zero_stage=3)}
