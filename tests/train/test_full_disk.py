@@ -74,8 +74,8 @@ def goes_on(disk: SmallDisk, address: str, tokens: Path, fill: dict | None) -> N
         assert done.returncode == 0, done.stderr[-4000:]
         return
     assert done.returncode == 1, done.stderr[-4000:]
-    [line] = lines
-    assert "the disk is full; make room, nothing that was saved is lost; the same command goes on" in line
+    assert len(lines) == 1, done.stderr
+    assert "the disk is full; make room, nothing that was saved is lost; the same command goes on" in lines[0]
     (disk.seen / "ballast").unlink()
 
 

@@ -50,9 +50,7 @@ def test_the_driver(uninterrupted, training_tokens, tmp_path, ray_cluster):
 
 
 def test_a_node(uninterrupted, training_tokens, tmp_path):
-    quickly_missed = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
-    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quickly_missed}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     node = cluster.add_node(num_cpus=KNOBS.workers)
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
 

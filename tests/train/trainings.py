@@ -25,7 +25,7 @@ from ded_ray.errors import plain_errors
 from ded_ray.files.parts import write_part
 from ded_ray.recipe import Recipe, Student, Teacher, TinyProblems, Train
 from ded_ray.records import Group, Rollout, to_table
-from ded_ray.runtime.progress import Counts
+from ded_ray.runtime.progress import Counts, start_actor
 from ded_ray.tiny.problems import make_problems
 from ded_ray.train.ray_train import tokenize, train
 
@@ -83,7 +83,7 @@ def paced(fill: dict | None = None):
             time.sleep(PAUSE)
             return super().why_stopped()
 
-    return ray.remote(Paced).remote()
+    return start_actor(Paced)
 
 
 @contextmanager
