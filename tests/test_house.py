@@ -27,7 +27,14 @@ TORCH_FILES = {
     "tiny/make.py", *(f"models/{name}.py" for name in ("surprisal", "weights", "key_values", "sampling")),
     *(f"generate/engines/{name}.py" for name in ("transformers", "continuous", "attention")),
 }  # fmt: skip
-RAY_FILES = {"generate/worker.py", "train/checkpoints.py", "train/worker.py", "serve/embedded.py", "serve/vllm_app.py"}
+RAY_FILES = {
+    "generate/worker.py",
+    "train/checkpoints.py",
+    "train/worker.py",
+    "serve/embedded.py",
+    "serve/one_process.py",
+    "serve/vllm_app.py",
+}
 """Beside `*/ray_*.py` and `runtime/`: what runs inside actors."""
 
 

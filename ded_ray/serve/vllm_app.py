@@ -33,6 +33,8 @@ def vllm_deployment(model: ServedModel, options: dict[str, Any]) -> tuple[Any, A
     placement: dict[str, Any] = {}
     if engine.device == "cpu":
         environment |= cpu_environment(max(1, int(engine.num_cpus)))
+        if engine.tensor_parallel * engine.pipeline_parallel == 1:
+            environment["RAYLLM_VLLM_ENGINE_CLS"] = "ded_ray.serve.one_process.OneProcessEngine"
         engine_kwargs["distributed_executor_backend"] = "mp"
         placement = {
             "accelerator_config": {"kind": "cpu"},
@@ -55,7 +57,8 @@ class VllmBackend:
     def __init__(self, name: str, handle: Any, card: Any) -> None:
         from ray.serve.llm.ingress import OpenAiIngress
 
-        self._ingress = OpenAiIngress({name: handle}, {name: card})
+        # Over gRPC, for which Ray's documentation has this option: a token a call is too much for Ray's object store.
+        self._ingress = OpenAiIngress({name: handle.options(_by_reference=False)}, {name: card})
 
     async def respond(self, body: Any, request: Request, *, is_chat: bool) -> Response:
         from ray.llm._internal.serve.core.configs.openai_api_models import (
