@@ -50,7 +50,7 @@ def ray_cluster(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def training_tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the small training of tests/train/trainings.py is trained on."""
+    """What the small training of tests/trainings.py is trained on."""
     from trainings import make_tokens
 
     return make_tokens(tmp_path_factory.mktemp("tokens"))

@@ -27,7 +27,7 @@ from ded_ray.generate.identity import GenerateJob, group_seed
 from ded_ray.generate.monitor import EngineMonitor
 from ded_ray.generate.ray_data import generate
 from ded_ray.models.load import model_path
-from ded_ray.recipe import OpenAIEngine, Sampling, Teacher, VllmEngine
+from ded_ray.recipe import Ddp, OpenAIEngine, Sampling, Teacher, VllmEngine
 from ded_ray.records import Group, Problem, to_table
 from ded_ray.tiny.problems import make_problems
 
@@ -59,7 +59,7 @@ def kill_actor():
     os.kill(vllm_processes()[0].ppid(), signal.SIGKILL)
 
 
-def answered(folder, problems, faults):
+def answered(folder, problems, faults, teacher=TEACHER):
     """(groups, counts); each fault strikes when another eight groups are there."""
     monitor = ray.remote(num_cpus=0)(EngineMonitor).remote(folder / "quarantine.jsonl", 5)
     pq.write_table(to_table(problems, Problem), folder / "p.parquet")
@@ -74,7 +74,7 @@ def answered(folder, problems, faults):
 
     thread = threading.Thread(target=strike)
     thread.start()
-    job = GenerateJob(TEACHER, 0, folder / "groups", folder / "quarantine.jsonl")
+    job = GenerateJob(teacher, 0, folder / "groups", folder / "quarantine.jsonl")
     with generate(job, folder / "p.parquet", monitor) as groups:
         rows = [Group.from_row(row) for row in groups.take_all()]
     thread.join()
@@ -107,6 +107,14 @@ def test_engines_that_hang_or_die_are_replaced_and_leave_nothing_behind(ray_clus
     pytest.fail(f"left behind: {vllm_processes()}")
 
 
+@pytest.mark.slow
+def test_what_a_training_leaves_answers_here_as_in_transformers(uninterrupted, tmp_path):
+    path = str(uninterrupted(Ddp()) / "model")
+    groups, _ = answered(tmp_path, PROBLEMS[:3], [], TEACHER.model_copy(update={"model": path}))
+    assert len(groups) == 3
+    check_logprobs(groups, path)
+
+
 def prometheus():
     """What Ray's endpoint has of vLLM, once it has something: it is told every ten seconds."""
     url = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
@@ -119,8 +127,6 @@ def prometheus():
 
 
 def check_rollouts(groups):
-    tokenizer = AutoTokenizer.from_pretrained(model_path("tiny/careful"))
-    model = AutoModelForCausalLM.from_pretrained(model_path("tiny/careful"), dtype=torch.float32)
     for group in groups:
         first = group_seed(0, group.problem_id, TEACHER.model)
         assert [(r.index, r.seed) for r in group.rollouts] == [(i, first + i) for i in range(4)]
@@ -128,13 +134,21 @@ def check_rollouts(groups):
             assert rollout.finish_reason == "stop" or rollout.num_tokens == 150
     right = sum(f"\\boxed{{{group.answer}}}" in r.completion for group in groups for r in group.rollouts)
     assert right > 0.8 * 4 * len(groups)
-    for group in groups[:3]:
+    check_logprobs(groups[:3], model_path("tiny/careful"))
+
+
+def check_logprobs(groups, path):
+    """vLLM's are those of the same model in transformers."""
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    for group in groups:
         rollout = group.rollouts[0]
         prompt = tokenizer.apply_chat_template(
             [{"role": "user", "content": group.prompt}], tokenize=False, add_generation_prompt=True
         )
         asked = tokenizer.encode(prompt, add_special_tokens=False)
-        said = [*tokenizer.encode(rollout.completion, add_special_tokens=False), tokenizer.eos_token_id]
+        end = [tokenizer.eos_token_id] if rollout.finish_reason == "stop" else []
+        said = tokenizer.encode(rollout.completion, add_special_tokens=False) + end
         assert rollout.num_tokens == len(said), "the end token counts"
         with torch.inference_mode():
             logprobs = model(torch.tensor([asked + said])).logits[0].log_softmax(-1)
