@@ -18,6 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.files.folders import dataset, make, plain_name, remove
 from ded_ray.files.parts import read_records
+from ded_ray.files.store_errors import full_disk
 from ded_ray.files.whole_files import whole_files
 from ded_ray.recipe import Generator, Recipe
 from ded_ray.records import Group
@@ -94,7 +95,8 @@ def train(
     except TrainingFailedError as error:
         if why := ray.get(counts.why_stopped.remote()):  # that much is known also where no worker could be started again
             raise Stopped(why) from error
-        raise
+        with full_disk(folder):  # Ray Train's own controller writes there, too
+            raise
     if stopped is not None:
         reason, bad_input = stopped
         raise (BadInput if bad_input else Stopped)(reason)
