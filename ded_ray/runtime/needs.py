@@ -70,7 +70,7 @@ COMPRESS = Needs("compressing questions", 0.5)
 REWARD = Needs("rewards", 0.25)
 TOKENIZE = Needs("examples into tokens", 0.5)
 WAITING_ENGINE = Needs("an engine that waits for an endpoint or reads a file", 0.5)
-GATEWAY = Needs("the gateway of an endpoint", 0.5)
+GATEWAY = Needs("an endpoint in front of models", 0.5)
 CONTROLLER = Needs("the controller of Train or Serve, and its proxy", 1)
 
 
@@ -139,7 +139,7 @@ def evaluation_needs(recipe: Recipe) -> list[Needs]:
     asking = streaming_needs(recipe, [OpenAIEngine()] * len(models))
     served = [serve_needs(recipe.serve, model.engine) for model in models]
     hungriest = max(served, key=lambda needs: (needs.most_gpus, needs.all_cpus))
-    return [GATEWAY, CONTROLLER, hungriest, *[SELECT] * len(models), *asking]
+    return [CONTROLLER, hungriest, *[SELECT] * len(models), *asking]
 
 
 def models_at_once(config: Serve, models: Sequence[tuple[str, EngineConfig]]) -> int:

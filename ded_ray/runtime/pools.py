@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ded_ray.recipe import Recipe
-from ded_ray.runtime.needs import GATEWAY, Needs, serve_needs, step_needs
+from ded_ray.runtime.needs import Needs, serve_needs, step_needs
 
 CPUS_PER_POD = 8
 GPUS_PER_NODE = 8
@@ -57,7 +57,7 @@ def run_pools(recipe: Recipe) -> list[Pool]:
 
 def serving_pools(recipe: Recipe) -> list[Pool]:
     """For the student's endpoint alone: as many pods as its replicas need, at least and at most."""
-    steps = {"serving": [GATEWAY, serve_needs(recipe.serve, recipe.student.engine)]}
+    steps = {"serving": [serve_needs(recipe.serve, recipe.student.engine)]}
     return _gpu_pool("serving", steps, stay=True) or _cpu_pool(steps, stay=True)
 
 

@@ -32,3 +32,6 @@ class Access:
 
 LOCAL = Access("127.0.0.1", 0)
 """For this machine alone, without a token."""
+
+ANY_NUMBER = 100_000
+"""Of requests that Ray Serve lets into a replica which speaks HTTP: it says itself what is too much."""

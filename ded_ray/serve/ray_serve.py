@@ -4,8 +4,9 @@
     with served([careful], recipe.serve, access=LOCAL) as url:
         OpenAI(base_url=url, api_key="none").chat.completions.create(model="careful", messages=[...])
 
-An endpoint's replicas speak HTTP (`gateway.py`). They hold its models themselves (`embedded.py`), but for those in vLLM's
-form, which are deployments of ray.serve.llm (`vllm_app.py`).
+An endpoint's replicas speak HTTP (`gateway.py`) and hold its models themselves, in the embedded form (`embedded.py`) or in
+vLLM's (`vllm_app.py`, deployments of ray.serve.llm). Only where a model in vLLM's form stands beside others, the endpoint
+stands in front of it.
 """
 
 import contextlib
@@ -23,8 +24,8 @@ from ray.serve import Application
 
 from ded_ray.errors import BadInput, Stopped
 from ded_ray.recipe import Serve, VllmEngine
-from ded_ray.runtime.needs import GATEWAY, serve_needs
-from ded_ray.serve.endpoint import Access, ServedModel
+from ded_ray.runtime.needs import GATEWAY, Needs, serve_needs
+from ded_ray.serve.endpoint import ANY_NUMBER, Access, ServedModel
 from ded_ray.serve.gateway import Backend, Settings, build_app
 from ded_ray.serve.playground import Playground
 
@@ -54,36 +55,41 @@ def _backend(name: str, found: Any, config: Serve) -> Backend:
         return EmbeddedBackend(found, config)
     from ded_ray.serve.vllm_app import VllmBackend
 
-    return VllmBackend(name, *found)
+    return VllmBackend.by_handle(name, *found)
 
 
 def application(
     models: Sequence[ServedModel], config: Serve, *, settings: Settings, playground: Playground | None = None
 ) -> Application:
     """The endpoint of these models as an application of Ray Serve, for `serve.run` and whatever else takes one."""
-    needs = serve_needs(config)
-    replicas: dict[str, Any] = {"num_replicas": needs.most}
-    if needs.least < needs.most:
-        scaling = {"min_replicas": needs.least, "max_replicas": needs.most, "target_ongoing_requests": config.max_batch_size}
-        replicas = {"autoscaling_config": scaling}
+    needs, most = serve_needs(config), config.max_queued_requests
     ending = {"graceful_shutdown_wait_loop_s": 0.1, "graceful_shutdown_timeout_s": config.drain_seconds}
     bound: dict[str, Any] = {}
     for model in models:
         engine, bound[model.name] = config.engine or model.engine, model
         if isinstance(engine, VllmEngine):
-            from ded_ray.serve.vllm_app import vllm_deployment
+            from ded_ray.serve import vllm_app
 
-            options = replicas | ending | {"max_queued_requests": config.max_queued_requests}
-            bound[model.name] = vllm_deployment(replace(model, engine=engine), options)
+            asked, options = replace(model, engine=engine), _replicas(needs, engine.max_num_seqs) | ending
+            if len(models) == 1:
+                return vllm_app.alone(asked, options, most, settings=settings, playground=playground)
+            bound[model.name] = vllm_app.handled(asked, options, most)
     holds_models = any(isinstance(found, ServedModel) for found in bound.values())
     endpoint = Endpoint.options(  # type: ignore[attr-defined]
-        max_ongoing_requests=100_000,  # the models say what is too much, in a way that clients understand
+        max_ongoing_requests=ANY_NUMBER,  # the models say what is too much, in a way that clients understand
         ray_actor_options=(needs if holds_models else GATEWAY).resources,
-        **(replicas if holds_models else {}),
+        **_replicas(needs, config.max_batch_size),
         **ending,
     )
     app: Application = endpoint.bind(bound, config, settings=settings, playground=playground)
     return app
+
+
+def _replicas(needs: Needs, requests_each: int) -> dict[str, Any]:
+    if needs.least == needs.most:
+        return {"num_replicas": needs.most}
+    scaling = {"min_replicas": needs.least, "max_replicas": needs.most, "target_ongoing_requests": requests_each}
+    return {"autoscaling_config": scaling}
 
 
 @contextmanager

@@ -9,7 +9,8 @@ after the other.
 - plain_loop_ratio: over a FastAPI program that calls `generate` for one request after another
 - late_first_token_steps: the first token of a request that comes while 63 long ones run, in steps of those
 
-`--form vllm` compares ray.serve.llm's form with `vllm serve` instead, the same engine, model and settings:
+`--form vllm` compares ray.serve.llm's form with `vllm serve` instead, the same engine, model and settings. Both run, and are
+asked in turn, so that what else the machine does meets both; of each number the median of the rounds counts:
 
 - requests_ratio: requests a second at 64 clients, ours over theirs
 - first_token_ratio, p99_ratio: medians of the time to the first token, and the 99th percentile of whole answers
@@ -19,94 +20,20 @@ import argparse
 import asyncio
 import json
 import os
-import random
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-CLIENTS, NUM_TOKENS, REQUESTS = (1, 8, 64), 64, {1: 6, 8: 32, 64: 192}
-MODEL = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 6,
-         "num_key_value_heads": 2, "head_dim": 64}  # fmt: skip
+from jobs.bench.closed_loop import NUM_TOKENS, bodies, closed_loop, make_model, program, whole_answers
 
-
-def make_model(folder: Path) -> None:
-    """Random weights, and the tokenizer of a shipped model with a vocabulary that is padded to 8,192."""
-    import torch
-    from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
-
-    from ded_ray.models.load import model_path
-
-    torch.manual_seed(0)
-    AutoTokenizer.from_pretrained(model_path("tiny/student")).save_pretrained(folder)
-    config = Qwen3Config(vocab_size=8192, tie_word_embeddings=True, max_position_embeddings=4096, **MODEL)
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-
-
-def bodies(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Requests with prompts of many lengths; random weights hardly ever end an answer, so all have NUM_TOKENS."""
-    draw = random.Random(seed)
-    prompts = ["".join(draw.choice("0123456789+-* ") for _ in range(draw.randint(16, 512))) for _ in range(count)]
-    return [
-        {"model": "m", "messages": [{"role": "user", "content": prompt}], "max_tokens": NUM_TOKENS, "seed": i}
-        for i, prompt in enumerate(prompts)
-    ]
-
-
-async def closed_loop(url: str, num_clients: int, requests: list[dict[str, Any]]) -> dict[str, float]:
-    """Requests and tokens a second, and seconds to the first token (streamed) and to the end."""
-    waiting, first, whole, tokens = list(reversed(requests)), [], [], 0
-
-    async def client(http: httpx.AsyncClient) -> None:
-        nonlocal tokens
-        while waiting:
-            body, started = waiting.pop() | {"stream": True, "stream_options": {"include_usage": True}}, time.monotonic()
-            came = None
-            async with http.stream("POST", f"{url}/chat/completions", json=body) as response:
-                response.raise_for_status()
-                async for line in response.aiter_lines():
-                    if not line.startswith("data: {"):
-                        continue
-                    event = json.loads(line[6:])
-                    if came is None and any(choice["delta"].get("content") for choice in event["choices"]):
-                        came = time.monotonic() - started
-                    tokens += (event.get("usage") or {}).get("completion_tokens", 0)
-            first.append(came or time.monotonic() - started)
-            whole.append(time.monotonic() - started)
-
-    started = time.monotonic()
-    async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=num_clients)) as http:
-        await asyncio.gather(*[client(http) for _ in range(num_clients)])
-    seconds = time.monotonic() - started
-    return {
-        "requests_per_second": len(whole) / seconds,
-        "tokens_per_second": tokens / seconds,
-        "first_token_seconds": statistics.median(first),
-        "p99_seconds": sorted(whole)[min(len(whole) - 1, int(0.99 * len(whole)))],
-    }
-
-
-async def whole_answers(url: str, num_clients: int, requests: list[dict[str, Any]]) -> float:
-    """Tokens a second of answers that are not streamed."""
-    waiting, tokens = list(reversed(requests)), 0
-
-    async def client(http: httpx.AsyncClient) -> None:
-        nonlocal tokens
-        while waiting:
-            response = await http.post(f"{url}/chat/completions", json=waiting.pop())
-            tokens += response.raise_for_status().json()["usage"]["completion_tokens"]
-
-    started = time.monotonic()
-    async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=num_clients)) as http:
-        await asyncio.gather(*[client(http) for _ in range(num_clients)])
-    return tokens / (time.monotonic() - started)
+CLIENTS, REQUESTS, ROUNDS = (1, 8, 64), {1: 6, 8: 32, 64: 192}, 5
 
 
 async def late_first_token_steps(url: str) -> float:
@@ -130,8 +57,28 @@ async def late_first_token_steps(url: str) -> float:
 
 
 def measure(url: str) -> dict[str, Any]:
-    asyncio.run(closed_loop(url, 4, bodies(8, seed=9)))  # warm
+    warm(url)
     return {str(n): asyncio.run(closed_loop(url, n, bodies(REQUESTS[n], seed=n))) for n in CLIENTS}
+
+
+def warm(url: str) -> None:
+    asyncio.run(closed_loop(url, 4, bodies(8, seed=9)))
+
+
+def measure_in_turn(urls: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The medians of ROUNDS rounds; no prompt comes twice, which an engine would remember."""
+    for url in urls.values():
+        warm(url)
+    found: dict[str, dict[str, Any]] = {name: {} for name in urls}
+    for n in CLIENTS:
+        rounds: dict[str, list[dict[str, float]]] = {name: [] for name in urls}
+        for r in range(ROUNDS):
+            for name, url in urls.items():
+                rounds[name].append(asyncio.run(closed_loop(url, n, bodies(REQUESTS[n], seed=100 * r + n))))
+        for name, of_side in rounds.items():
+            found[name][str(n)] = {key: statistics.median(one[key] for one in of_side) for key in of_side[0]}
+            found[name][f"{n}, all rounds"] = [one["requests_per_second"] for one in of_side]
+    return found
 
 
 def ours(model: Path) -> None:
@@ -197,35 +144,18 @@ def plain_loop(model: Path) -> None:
 
 
 def vllm_form(model: Path) -> None:
-    """ray.serve.llm's form; prints its numbers."""
+    """ray.serve.llm's form. Serves until it is terminated."""
     from ded_ray.recipe import Serve, VllmEngine
     from ded_ray.runtime.connect import start_ray
-    from ded_ray.serve.endpoint import LOCAL, ServedModel
+    from ded_ray.serve.endpoint import Access, ServedModel
     from ded_ray.serve.ray_serve import served
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     engine = VllmEngine(device="cpu", dtype="float32", max_num_seqs=64, max_model_len=2048)
     start_ray(num_cpus=6)
-    with served([ServedModel("m", str(model), engine=engine)], Serve(), access=LOCAL) as url:
-        print(json.dumps(measure(url)))
-
-
-@contextmanager
-def program(*command: str, port: int, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """A server in a process of its own; yields its URL when it answers."""
-    with subprocess.Popen(command, env=os.environ | {"PORT": str(port)} | (environment or {}), stdout=sys.stderr) as process:
-        try:
-            until = time.monotonic() + 600
-            while time.monotonic() < until:
-                if process.poll() is not None:
-                    raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-                try:
-                    if httpx.get(f"http://127.0.0.1:{port}/openapi.json", timeout=5).status_code == 200:
-                        break
-                except httpx.HTTPError:
-                    time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
+    access = Access("127.0.0.1", int(os.environ["PORT"]))
+    with served([ServedModel("m", str(model), engine=engine)], Serve(), access=access):
+        signal.pause()
 
 
 def side(name: str, model: Path) -> Any:
@@ -253,21 +183,23 @@ def compare_embedded(model: Path) -> dict[str, Any]:
 def compare_vllm(model: Path) -> dict[str, Any]:
     from ded_ray.generate.engines.vllm import cpu_environment
 
-    found = side("vllm_form", model)
+    our_command = [sys.executable, "-m", "jobs.bench.serve", "--side", "vllm_form", "--model", str(model)]
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server",  # the CPU build's `vllm serve` does not start
         "--model", str(model), "--served-model-name", "m", "--port", "8378",
         "--dtype", "float32", "--max-num-seqs", "64", "--max-model-len", "2048", "--enforce-eager",
         "--kv-cache-memory-bytes", str(2**30), "--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192",
     ]  # fmt: skip
-    with program("nice", "-n", "15", *command, port=8378, environment=cpu_environment(1)) as url:
-        theirs = measure(url)
+    their_program = program("nice", "-n", "15", *command, port=8378, environment=cpu_environment(1))
+    with program(*our_command, port=8379) as our_url, their_program as their_url:
+        found = measure_in_turn({"ours": our_url, "vllm_serve": their_url})
+    ours, theirs = found["ours"], found["vllm_serve"]
     ratios = {
-        name: found["64"][key] / theirs["64"][key]
+        name: ours["64"][key] / theirs["64"][key]
         for name, key in [("requests_ratio", "requests_per_second"), ("first_token_ratio", "first_token_seconds"),
                           ("p99_ratio", "p99_seconds")]
     }  # fmt: skip
-    return {"ours": found, "vllm_serve": theirs, **ratios}
+    return found | ratios
 
 
 SIDES = {"ours": ours, "offline": offline, "plain_loop": plain_loop, "vllm_form": vllm_form}

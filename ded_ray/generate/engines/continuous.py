@@ -57,10 +57,10 @@ async def steps(asked: Sequence[Asked]) -> AsyncGenerator[None, None]:
             if not is_over:
                 await asked[0].stepped.wait()
                 asked[0].stepped.clear()
-            for one in asked:
-                if one.error is not None:
-                    raise one.error
-            yield  # once more after the end: rows may have ended while the last one was looked at
+            errors = [one.error for one in asked if one.error is not None]
+            yield  # once more after the end, and before an error: what came since the last look is not lost
+            if errors:
+                raise errors[0]
     finally:
         for one in asked:
             one.cancel()
