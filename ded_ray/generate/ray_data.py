@@ -34,6 +34,9 @@ from ded_ray.records import Group, Problem, schema_of, to_table
 from ded_ray.runtime.map_groups import map_groups, read_parquet
 from ded_ray.runtime.needs import SELECT, engine_needs
 
+PROBLEMS_PER_TASK = 20_000
+"""Of those that look which problems are still to be asked. Ray Data would start dozens, however few the problems are."""
+
 BATCHES_WAITING = 2
 """Batches that wait for each engine, so that it never waits for Ray."""
 
@@ -61,7 +64,8 @@ def generate(
     if is_stored.any():
         parts.append(_read_stored(job, problems, stored.files_of(wanted[is_stored])))
     if len(missing):
-        generated = _generate_missing(job, problems, missing).map_batches(
+        num_tasks = math.ceil(len(wanted) / PROBLEMS_PER_TASK)
+        generated = _generate_missing(job, problems, missing, num_tasks).map_batches(
             GenerateWorker,
             fn_constructor_args=(job, monitor, key_of(job.generator)),
             fn_constructor_kwargs={"make_stop_rule": make_stop_rule},
@@ -120,13 +124,13 @@ def refresh_problem_columns(groups: list[Group], current: list[Any]) -> list[Gro
     ]
 
 
-def _generate_missing(job: GenerateJob, problems: Path, missing: np.ndarray) -> Dataset:
+def _generate_missing(job: GenerateJob, problems: Path, missing: np.ndarray, num_tasks: int) -> Dataset:
     """The problems that are still to be asked, in blocks of one batch.
 
     Ray Data hands on what a task made when the task is over: with small blocks a group waits for few others.
     """
     return (
-        read_parquet(problems, schema=schema_of(Problem))
+        read_parquet(problems, schema=schema_of(Problem), override_num_blocks=num_tasks)
         .map_batches(
             keep_groups, fn_args=([ray.put(np.sort(missing))], job.identity), batch_format="pyarrow", **SELECT.resources
         )

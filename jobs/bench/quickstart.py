@@ -25,9 +25,11 @@ def main() -> None:
         quickstart_seconds = seconds_of("quickstart", "--out", str(out))
         again_seconds = seconds_of("quickstart", "--out", str(out))
         scores = json.loads((out / "scores.json").read_text())
+        evaluation_seconds = json.loads((out / "spent.json").read_text())["evaluate"]["seconds"]
     chain = {row["model"]: row for row in scores if row["benchmark"] == "chain"}
     result = {
         "quickstart_seconds": round(quickstart_seconds, 1),
+        "evaluation_share": round(evaluation_seconds / quickstart_seconds, 3),
         "again_seconds": round(again_seconds, 1),
         "help_seconds": round(help_seconds, 3),
         "peak_memory_gb": round(memory.peak_bytes / 1e9, 2),
