@@ -198,7 +198,8 @@ def _bundles(engine: EngineConfig, placed: list[PlacementGroup]) -> Any:
 
     def in_a_group_of_its_own() -> dict[str, Any]:
         bundles = [{"GPU": 1, "CPU": needs.num_cpus}, *[{"GPU": 1}] * (needs.shards - 1)]
-        group = placement_group(bundles, strategy="PACK")
+        nodes = [needs.label_selector] * len(bundles) if needs.label_selector else None
+        group = placement_group(bundles, strategy="PACK", bundle_label_selector=nodes)
         placed.append(group)
         return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
 

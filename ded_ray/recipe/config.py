@@ -44,6 +44,16 @@ Workers = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], AfterValidato
 """Number of actors, or [min, max]: Ray Data then starts as many as there is work and room for."""
 
 
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+
+LabelSelector = dict[
+    Annotated[str, Field(pattern=rf"^([a-z0-9.-]+/)?{_LABEL}$")],
+    Annotated[str, Field(pattern=rf"^!?({_LABEL}|in\({_LABEL}(,{_LABEL})*\))$")],
+]
+"""Labels that a node must have, in Ray's words: {ray.io/market-type: spot}, "!spot", "in(spot,on-demand)" (with a
+space Ray would wait for ever). They count on a cluster: a Ray that is started here has one node, which will do."""
+
+
 def least_and_most(workers: int | tuple[int, int]) -> tuple[int, int]:
     """(smallest, largest) number of actors."""
     return (workers, workers) if isinstance(workers, int) else workers

@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.recipe.config import Config, Rate, Workers, least_and_most
+from ded_ray.recipe.config import Config, LabelSelector, Rate, Workers, least_and_most
 
 
 class TransformersEngine(Config):
     """The embedded engine: `transformers` with continuous batching, on the CPU or one GPU per worker."""
 
-    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus", "kv_cache_gib"})
+    SPEED = frozenset({"workers", "batch_size", "num_cpus", "num_gpus", "kv_cache_gib", "label_selector"})
 
     kind: Literal["transformers"] = "transformers"
     workers: Workers = 1
@@ -21,6 +21,8 @@ class TransformersEngine(Config):
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
     num_gpus: Annotated[float, Field(ge=0)] = 0
+    label_selector: LabelSelector = {}
+    """Of the nodes that workers may be on."""
     kv_cache_gib: PositiveFloat | None = None
     """For keys and values; where they do not fit, the shortest completions make room, and are computed again later. null: on
     a GPU half of what the model leaves free, on the CPU 4."""
@@ -32,7 +34,7 @@ class VllmEngine(Config):
     SPEED = frozenset({
         "device", "workers", "batch_size", "tensor_parallel", "pipeline_parallel", "num_cpus", "max_num_seqs", "in_flight",
         "gpu_memory_utilization", "kv_cache_gib", "enforce_eager", "timeout_seconds", "stall_seconds", "max_deaths",
-        "max_model_len",
+        "max_model_len", "label_selector",
     })  # fmt: skip
 
     kind: Literal["vllm"] = "vllm"
@@ -46,6 +48,8 @@ class VllmEngine(Config):
     """An engine takes tensor_parallel x pipeline_parallel GPUs, one bundle each of a placement group of its own."""
     num_cpus: PositiveFloat = 1
     """Per engine; on the CPU also its computing threads."""
+    label_selector: LabelSelector = {}
+    """Of the nodes that engines may be on."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """auto: the checkpoint's own; on a CPU that has no bfloat16 float32, which is much faster there."""
     quantization: str | None = None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from ded_ray.recipe.config import Config, Workers
+from ded_ray.recipe.config import Config, LabelSelector, Workers
 from ded_ray.recipe.engines import TransformersEngine, VllmEngine
 
 
@@ -24,6 +24,8 @@ class Serve(Config):
     """CPUs and computing threads per replica of the embedded form."""
     num_gpus: Annotated[float, Field(ge=0)] = 0
     """GPUs per replica of the embedded form."""
+    label_selector: LabelSelector = {}
+    """Of the nodes that replicas of the embedded form may be on; vLLM's have their engine's."""
     max_batch_size: PositiveInt = 64
     """Completions that one replica of the embedded form computes at once."""
     kv_cache_gib: PositiveFloat | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from ded_ray.recipe.config import Config, Rate
+from ded_ray.recipe.config import Config, LabelSelector, Rate
 
 
 class Ddp(Config):
@@ -98,7 +98,10 @@ class Wandb(Config):
 
 
 class Train(Config):
-    SPEED = frozenset({"num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile", "wandb"})
+    SPEED = frozenset({
+        "num_cpus", "checkpoint_every_steps", "max_failures", "activation_checkpointing", "compile", "wandb",
+        "label_selector",
+    })  # fmt: skip
     ADDED = frozenset(
         {
             "packing",
@@ -120,6 +123,8 @@ class Train(Config):
     num_cpus: PositiveFloat = 1
     """CPUs and computing threads per worker."""
     use_gpu: bool = False
+    label_selector: LabelSelector = {}
+    """Of the nodes that workers may be on: {ray.io/market-type: on-demand} keeps them off those that may be taken back."""
     precision: Literal["bf16", "float32"] | None = None
     """What matrices are multiplied in; the optimiser's parameters are float32 always. null: bf16 on GPUs, else float32."""
     export_dtype: Literal["bfloat16", "float32"] | None = None

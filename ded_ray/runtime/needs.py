@@ -9,8 +9,8 @@ All operators of a streaming plan run at once; `cpus_needed` adds them up for a 
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,20 @@ class Needs:
     least: int = 1
     most: int = 1
     shards: int = 1  # GPUs that one engine is spread over, each in a bundle of its own placement group
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the nodes that will do
 
     @property
     def resources(self) -> dict[str, Any]:
         """Arguments for Ray. An engine over several GPUs holds none itself: its placement group does."""
-        return {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus if self.shards == 1 else 0}
+        if self.shards > 1:
+            return {"num_cpus": self.num_cpus, "num_gpus": 0}
+        held = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
+        return held | ({"label_selector": self.label_selector} if self.label_selector else {})
+
+    @property
+    def label_selector(self) -> dict[str, str]:
+        """Of a cluster's nodes; a Ray that was started on this machine has no others to choose from."""
+        return dict(self.labels) if os.environ.get("RAY_ADDRESS") else {}
 
     @property
     def all_cpus(self) -> float:
@@ -79,11 +88,12 @@ def engine_needs(engine: EngineConfig) -> Needs:
     match engine:
         case TransformersEngine():
             least, most = least_and_most(engine.workers)
-            return Needs("engines", engine.num_cpus, engine.num_gpus, least, most)
+            return Needs("engines", engine.num_cpus, engine.num_gpus, least, most, labels=engine.label_selector)
         case VllmEngine():
             least, most = least_and_most(engine.workers)
             shards = engine.tensor_parallel * engine.pipeline_parallel if engine.device == "gpu" else 1
-            return Needs("engines", engine.num_cpus, 1 if engine.device == "gpu" else 0, least, most, shards)
+            gpus = 1 if engine.device == "gpu" else 0
+            return Needs("engines", engine.num_cpus, gpus, least, most, shards, engine.label_selector)
         case ScriptedEngine():
             least, most = least_and_most(engine.workers)
             return Needs("engines", WAITING_ENGINE.num_cpus, engine.num_gpus, least, most)
@@ -107,7 +117,8 @@ def reading_needs(config: Reading) -> Needs:
 
 
 def train_needs(config: Train) -> Needs:
-    return Needs("training", config.num_cpus, 1 if config.use_gpu else 0, config.workers, config.workers)
+    gpus, workers = 1 if config.use_gpu else 0, config.workers
+    return Needs("training", config.num_cpus, gpus, workers, workers, labels=config.label_selector)
 
 
 def serve_needs(config: Serve, engine: EngineConfig | None = None) -> Needs:
@@ -116,8 +127,8 @@ def serve_needs(config: Serve, engine: EngineConfig | None = None) -> Needs:
     form = config.engine or engine
     if isinstance(form, VllmEngine):
         own = engine_needs(form)
-        return Needs("serving", own.num_cpus, own.num_gpus, least, most, own.shards)
-    return Needs("serving", config.num_cpus, config.num_gpus, least, most)
+        return Needs("serving", own.num_cpus, own.num_gpus, least, most, own.shards, own.labels)
+    return Needs("serving", config.num_cpus, config.num_gpus, least, most, labels=config.label_selector)
 
 
 def streaming_needs(recipe: Recipe, engines: Sequence[EngineConfig], *, reads: bool = False) -> list[Needs]:

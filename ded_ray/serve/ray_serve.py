@@ -11,6 +11,8 @@ stands in front of it.
 
 import contextlib
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,8 @@ from ded_ray.serve.playground import Playground
 
 SECONDS_UNTIL_ROUTED = 60
 """A proxy learns of an application a moment after it runs."""
+
+SECONDS_WITHOUT_A_WORD = 60
 
 
 @serve.deployment
@@ -110,7 +114,8 @@ def served(
     app = application(models, config, settings=settings, playground=playground)
     try:
         try:
-            serve.run(app, name=name, route_prefix=access.route or "/")
+            with _waiting_told(name):
+                serve.run(app, name=name, route_prefix=access.route or "/")
         except RuntimeError as error:
             raise Stopped(f"serve: {_why_not_started(name, str(error))}") from error
         url = f"http://{_reachable(host)}:{port}{access.route}"
@@ -169,9 +174,31 @@ def _wait_for(url: str, token: str, nonce: str) -> None:
     raise Stopped(f"serve: {url} answers not as this endpoint does ({found[:200]}); is another program on that port?")
 
 
+@contextmanager
+def _waiting_told(name: str) -> Iterator[None]:
+    """Say now and then what the application waits for while this block does: on a cluster that may be for a machine."""
+    is_over = threading.Event()
+
+    def tell() -> None:
+        while not is_over.wait(SECONDS_WITHOUT_A_WORD):
+            for message in _messages(name):
+                print(f"serve: {' '.join(message.split())}", file=sys.stderr)
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
+def _messages(name: str) -> list[str]:
+    """What Ray Serve says of the application's deployments."""
+    status = serve.status().applications.get(name)
+    return [deployment.message for deployment in status.deployments.values() if deployment.message] if status else []
+
+
 def _why_not_started(name: str, error: str) -> str:
     """The last line of what a model's replica said."""
-    status = serve.status().applications.get(name)
-    messages = [d.message for d in status.deployments.values() if d.message] if status else []
+    messages = _messages(name)
     lines = [line for line in (messages or [error])[0].splitlines() if line.strip()]
     return lines[-1].strip()[:400] if lines else error[:400]

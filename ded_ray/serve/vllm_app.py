@@ -28,6 +28,7 @@ from ray.serve.llm.ingress import OpenAiIngress
 from ded_ray.generate.engines.vllm import cpu_environment, engine_arguments
 from ded_ray.models.chat import ChatTokenizer
 from ded_ray.recipe import Chat, VllmEngine
+from ded_ray.runtime.needs import engine_needs
 from ded_ray.serve.asked import Refused
 from ded_ray.serve.endpoint import ANY_NUMBER, ServedModel
 from ded_ray.serve.gateway import Settings, build_app
@@ -79,10 +80,11 @@ def _config(model: ServedModel, options: dict[str, Any]) -> LLMConfig:
             "accelerator_config": {"kind": "cpu"},
             "placement_group_config": {"bundle_per_worker": {"CPU": engine.num_cpus}},
         }
+    nodes = engine_needs(engine).label_selector
     return LLMConfig(
         model_loading_config={"model_id": model.name, "model_source": path},
         engine_kwargs=engine_kwargs,
-        deployment_config=options,
+        deployment_config=options | ({"placement_group_bundle_label_selector": [nodes]} if nodes else {}),
         runtime_env={"env_vars": environment},
         experimental_configs={"stream_batching_interval_ms": 0},
         **placement,

@@ -79,6 +79,7 @@ def train(
             num_workers=needs.most,
             use_gpu=config.use_gpu,
             resources_per_worker={"CPU": needs.num_cpus} | ({"GPU": needs.num_gpus} if needs.num_gpus else {}),
+            label_selector=needs.label_selector or None,
         ),
         run_config=RunConfig(
             name=name,

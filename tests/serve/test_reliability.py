@@ -15,6 +15,7 @@ from conftest import DED_RAY, PROJECT
 
 from ded_ray.errors import BadInput
 from ded_ray.recipe import Serve
+from ded_ray.serve import ray_serve
 from ded_ray.serve.endpoint import LOCAL, Access, ServedModel
 from ded_ray.serve.ray_serve import served
 
@@ -28,6 +29,14 @@ CONFIG = Serve(max_body_mib=1, max_queued_requests=40, timeout_seconds=120)
 def url(ray_cluster):
     with served([ServedModel("m", "tiny/student")], CONFIG, access=LOCAL) as url:
         yield url
+
+
+def test_what_a_start_waits_for_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(ray_serve, "SECONDS_WITHOUT_A_WORD", 0.01)
+    monkeypatch.setattr(ray_serve, "_messages", lambda name: [f"{name}: no node\nhas 4 GPUs"])
+    with ray_serve._waiting_told("mine"):
+        time.sleep(0.3)
+    assert "serve: mine: no node has 4 GPUs\n" in capsys.readouterr().err
 
 
 def replica() -> psutil.Process:
