@@ -17,13 +17,11 @@ from ded_ray.models.chat import Message
 from ded_ray.models.sampling import Row
 from ded_ray.recipe import Serve
 from ded_ray.serve.asked import FAILED, Ask, Choice, Refused, Token
+from ded_ray.serve.chunks import SECONDS_BETWEEN_CHUNKS
 from ded_ray.serve.endpoint import ServedModel
 from ded_ray.serve.protocol import ChatRequest, CompletionRequest, parsed
 from ded_ray.serve.responses import DONE, Answer, event
 from ded_ray.serve.text import TextStream
-
-SECONDS_BETWEEN_CHUNKS = 0.04
-"""Tokens of a stream that come within this time travel together: a message costs as much as a token of a small model."""
 
 TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What a template may raise over what a client sends."""

@@ -4,7 +4,7 @@ A model that is served alone speaks HTTP itself (`VllmEndpoint`): a token then c
 several stand side by side, an endpoint in front of them asks each by its handle.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from fastapi import Request
@@ -30,6 +30,7 @@ from ded_ray.models.chat import ChatTokenizer
 from ded_ray.recipe import Chat, VllmEngine
 from ded_ray.runtime.needs import engine_needs
 from ded_ray.serve.asked import Refused
+from ded_ray.serve.chunks import SECONDS_BETWEEN_CHUNKS, together
 from ded_ray.serve.endpoint import ANY_NUMBER, ServedModel
 from ded_ray.serve.gateway import Settings, build_app
 from ded_ray.serve.playground import Playground
@@ -42,7 +43,7 @@ def handled(model: ServedModel, options: dict[str, Any], max_waiting: int) -> tu
     """(the deployment of a model that an endpoint asks by its handle, the card that ray.serve.llm knows it by)"""
     limits = {"max_ongoing_requests": _most_at_once(model), "max_queued_requests": max_waiting}
     config = _config(model, options | limits)
-    return build_llm_deployment(config), to_model_metadata(model.name, config)
+    return build_llm_deployment(config, deployment_cls=VllmServer), to_model_metadata(model.name, config)
 
 
 def alone(
@@ -86,7 +87,6 @@ def _config(model: ServedModel, options: dict[str, Any]) -> LLMConfig:
         engine_kwargs=engine_kwargs,
         deployment_config=options | ({"placement_group_bundle_label_selector": [nodes]} if nodes else {}),
         runtime_env={"env_vars": environment},
-        experimental_configs={"stream_batching_interval_ms": 0},
         **placement,
     )
 
@@ -139,9 +139,17 @@ class _Here(OpenAiIngress):
             self._num_requests -= 1
 
 
+class VllmServer(LLMServer):
+    """A replica that holds its model, and hands on what comes of a stream in few messages."""
+
+    def _batch_output_stream(self, generator: AsyncIterator[str]) -> AsyncGenerator[list[str], None]:
+        # Ray's own makes the first token wait for the end of its interval.
+        return together(generator, SECONDS_BETWEEN_CHUNKS)
+
+
 @serve.ingress()
-class VllmEndpoint(LLMServer):
-    """A replica that holds its model and speaks HTTP."""
+class VllmEndpoint(VllmServer):
+    """One that speaks HTTP."""
 
     async def __init__(  # type: ignore[misc]
         self, llm_config: LLMConfig, *, most: int, settings: Settings, playground: Playground | None
