@@ -42,7 +42,12 @@ def ray_cluster(request: pytest.FixtureRequest) -> Iterator[str]:
     os.environ.pop("RAY_ADDRESS", None)
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(MIN_LOGICAL_CPUS))  # as where a command starts Ray
     submits = request.config.option.markexpr != "not slow"
-    context = ray.init(num_cpus=MIN_LOGICAL_CPUS, include_dashboard=submits, log_to_driver=False, logging_level="ERROR")
+    own = {
+        "address": "local",
+        "num_cpus": MIN_LOGICAL_CPUS,
+        "include_dashboard": submits,
+    }  # whatever else runs or was killed
+    context = ray.init(**own, log_to_driver=False, logging_level="ERROR")
     quieten()
     yield context.address_info["address"]
     ray.shutdown()
