@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from ded_ray.recipe.config import Config, Rate
 from ded_ray.recipe.generate import Sampling
@@ -33,6 +33,15 @@ class Evaluate(Config):
     max_out_of_domain_drop: Rate | None = None
     """The run fails, after everything is saved, if the student's pass@1 is further below its base's on a benchmark out of
     domain; null: it only says so."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Evaluate":
+        several = [benchmark.name for benchmark in self.benchmarks if (benchmark.num_samples or 1) > 1]
+        if self.sampling.temperature == 0 and several:
+            raise ValueError(
+                f"sampling.temperature: 0 makes all samples the same; {several[0]}: take num_samples: 1 (--samples 1)"
+            )
+        return self
 
     @property
     def in_domain(self) -> list[Benchmark]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from ded_ray.recipe.config import Config
 from ded_ray.recipe.engines import EngineConfig, OpenAIEngine, TransformersEngine
@@ -32,12 +32,25 @@ class Sampling(Config):
 
     num_rollouts: PositiveInt = 8
     """G, completions per prompt. AdvDistill: 8 (Fig. 1). DED does not state its M."""
-    temperature: PositiveFloat = 1.0
+    temperature: NonNegativeFloat = 1.0
+    """0: always the likeliest token; then one rollout is all that there is."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: PositiveInt = 512
     """Longer completions are cut off, and named `truncated`."""
     adaptive: Adaptive | None = None
     """Set: rounds instead of num_rollouts, which is then only what the saving is measured by."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_all(cls, given: Any) -> Any:
+        is_greedy = isinstance(given, dict) and given.get("temperature") in (0, "0")
+        return {"num_rollouts": 1, **given} if is_greedy else given
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Sampling":
+        if self.temperature == 0 and self.most_rollouts > 1:
+            raise ValueError("temperature: 0 makes all rollouts of a prompt the same; set num_rollouts: 1, adaptive: null")
+        return self
 
     def identity(self) -> dict[str, Any]:
         """With adaptive sampling num_rollouts has no say."""

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from ded_ray.errors import BadInput
-from ded_ray.recipe import Code, Evaluate, FileProblems, Verify
+from ded_ray.recipe import Code, Evaluate, FileProblems, Sampling, Verify
 from ded_ray.recipe.load import load_recipe
 
 PROJECT = Path(__file__).parents[2]
@@ -119,3 +120,15 @@ def test_a_knob_that_was_added_counts_only_once_it_is_set():
     assert "tolerance" not in Verify().identity()["code"]
     assert Verify(code=Code(tolerance=0)).identity() == Verify().identity()
     assert Verify(code=Code(tolerance=1e-6)).identity()["code"]["tolerance"] == 1e-6
+
+
+def test_at_temperature_0_one_rollout_is_all():
+    assert Sampling(temperature=0).rounds == [1]
+    for several in ({"num_rollouts": 4}, {"adaptive": {}}):
+        with pytest.raises(ValidationError, match="temperature: 0 makes all rollouts of a prompt the same"):
+            Sampling(temperature=0, **several)
+    benchmark = {"name": "aime24", "domain": "out", "problems": {"kind": "benchmark", "name": "aime24"}}
+    greedy = {"temperature": 0}
+    assert Evaluate(sampling=greedy, benchmarks=[benchmark]).sampling.num_rollouts == 1
+    with pytest.raises(ValidationError, match="aime24: take num_samples: 1"):
+        Evaluate(sampling=greedy, benchmarks=[benchmark | {"num_samples": 16}])
