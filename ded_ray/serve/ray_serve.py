@@ -127,9 +127,16 @@ def served(
 
 
 def _start_serve(access: Access) -> tuple[str, int]:
-    """Start Serve there; where it runs already on this Ray cluster, (its own host, its own port)."""
-    # The first start of a cluster decides; there is no public way to ask which port it took.
-    client = serve.context._get_global_client(raise_if_no_controller_running=False)
+    """Start Serve there; where it runs already on this Ray cluster, (its own host, its own port).
+
+    The first start of a cluster decides where all endpoints are. One that serves nothing any more is begun anew.
+    """
+    client = serve.context._get_global_client(raise_if_no_controller_running=False)  # no public way says which port it took
+    if client is not None and (reason := _why_not_there(access, client.http_config)):
+        if serve.status().applications:
+            raise BadInput(f"serve: {reason}")
+        serve.shutdown()
+        client = None
     if client is None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,12 +148,16 @@ def _start_serve(access: Access) -> tuple[str, int]:
             port = probe.getsockname()[1]
         serve.start(http_options={"host": access.host, "port": port}, logging_config={"log_level": "ERROR"})
         client = serve.context._get_global_client()
-    options = client.http_config
-    if access.port not in {0, options.port}:
-        raise BadInput(
-            f"serve: Ray Serve runs already on this cluster, at port {options.port}; take --port {options.port}, or stop it"
-        )
-    return options.host, options.port
+    return client.http_config.host, client.http_config.port
+
+
+def _why_not_there(access: Access, running: Any) -> str | None:
+    """Why an endpoint cannot be where Serve runs; None if it can."""
+    if access.port not in {0, running.port}:
+        return f"Ray Serve runs already on this cluster, at port {running.port}; take --port {running.port}, or stop it"
+    if not access.token and not Access(running.host, 0).is_local:
+        return f"Ray Serve on this cluster listens on {running.host}, for others too: an endpoint there needs a token"
+    return None
 
 
 def _reachable(host: str) -> str:

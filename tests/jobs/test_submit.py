@@ -148,7 +148,7 @@ def test_a_job_that_is_stopped_goes_on_with_the_next_submit(head, project):
 
 @pytest.mark.slow
 def test_what_a_job_trained_is_served_by_another_one(head, project):
-    served = submit(head, project, "--no-wait", "--submission-id=serve", command=("serve", "--port=0"))
+    served = submit(head, project, "--no-wait", "--submission-id=serve", command=("serve", f"--port={free_port()}"))
     assert served.returncode == 0, served.stdout + served.stderr
     logs = [RAY, "job", "logs", f"--address=http://127.0.0.1:{head[0]}", "serve"]
     for _ in range(300):

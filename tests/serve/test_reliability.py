@@ -11,6 +11,7 @@ import time
 import httpx
 import psutil
 import pytest
+import ray.serve
 from conftest import DED_RAY, PROJECT
 
 from ded_ray.errors import BadInput
@@ -37,6 +38,26 @@ def test_what_a_start_waits_for_is_told(monkeypatch, capsys):
     with ray_serve._waiting_told("mine"):
         time.sleep(0.3)
     assert "serve: mine: no node has 4 GPUs\n" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_serve_that_serves_nothing_is_in_nobodys_way(ray_cluster):
+    """An evaluation leaves one behind on a cluster that stays, at a port of its own and open to its nodes."""
+    ray.serve.shutdown()
+    anywhere, student = "0.0.0.0", [ServedModel("m", "tiny/student")]  # noqa: S104
+    with served(student, CONFIG, access=Access(anywhere, 0, "token")) as first:
+        with pytest.raises(BadInput, match=r"listens on 0\.0\.0\.0, for others too: an endpoint there needs a token"):
+            ray_serve._start_serve(LOCAL)
+        with pytest.raises(BadInput, match="Ray Serve runs already on this cluster, at port"):
+            ray_serve._start_serve(Access(anywhere, 1, "token"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for access in (Access("127.0.0.1", port), LOCAL):
+        with served(student, CONFIG, access=access) as url:
+            assert url == f"http://127.0.0.1:{port}/v1" != first
+            assert httpx.get(f"{url}/models", timeout=30).status_code == 200
+    ray.serve.shutdown()
 
 
 def replica() -> psutil.Process:
