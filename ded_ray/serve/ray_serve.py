@@ -131,7 +131,7 @@ def _start_serve(access: Access) -> tuple[str, int]:
 
     The first start of a cluster decides where all endpoints are. One that serves nothing any more is begun anew.
     """
-    client = serve.context._get_global_client(raise_if_no_controller_running=False)  # no public way says which port it took
+    client = _running()
     if client is not None and (reason := _why_not_there(access, client.http_config)):
         if serve.status().applications:
             raise BadInput(f"serve: {reason}")
@@ -147,17 +147,33 @@ def _start_serve(access: Access) -> tuple[str, int]:
                 raise BadInput(f"serve: {access.host}:{access.port}: {why}; --port 0 takes a free one") from error
             port = probe.getsockname()[1]
         serve.start(http_options={"host": access.host, "port": port}, logging_config={"log_level": "ERROR"})
-        client = serve.context._get_global_client()
+        client = _running()
     return client.http_config.host, client.http_config.port
+
+
+def _running() -> Any:
+    """The client of the Serve of this Ray cluster; None if there is none. There is no public way to ask where it listens."""
+    return serve.context._get_global_client(raise_if_no_controller_running=False)
 
 
 def _why_not_there(access: Access, running: Any) -> str | None:
     """Why an endpoint cannot be where Serve runs; None if it can."""
     if access.port not in {0, running.port}:
         return f"Ray Serve runs already on this cluster, at port {running.port}; take --port {running.port}, or stop it"
-    if not access.token and not Access(running.host, 0).is_local:
-        return f"Ray Serve on this cluster listens on {running.host}, for others too: an endpoint there needs a token"
-    return None
+    return None if access.token else _why_a_token(running)
+
+
+def _why_a_token(running: Any) -> str | None:
+    if Access(running.host, 0).is_local:
+        return None
+    return f"Ray Serve on this cluster listens on {running.host}, for others too: an endpoint there needs a token"
+
+
+def check_token(token: str) -> None:
+    """Raise BadInput if an endpoint without this token would be open to others where Serve runs."""
+    client = _running()
+    if not token and client is not None and (reason := _why_a_token(client.http_config)):
+        raise BadInput(f"serve: {reason}")
 
 
 def _reachable(host: str) -> str:

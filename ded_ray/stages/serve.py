@@ -50,14 +50,17 @@ def app(arguments: dict[str, Any]) -> Any:
     """What `serve run`, `serve deploy` and a RayService name: `run` is the folder, `models` names after commas.
 
     Where it listens, and how many nodes it may take, is theirs to say. The token is in this process's environment.
+    Raises BadInput for an endpoint open to others without one.
     """
     from ded_ray.serve.gateway import Settings
-    from ded_ray.serve.ray_serve import application
+    from ded_ray.serve.ray_serve import application, check_token
 
     run = Run.open(folder_at(arguments["run"]))
     names = arguments.get("models", "student").split(",")
     config = run.recipe.serve
-    settings = Settings.of(config, os.environ.get(config.api_key_env, ""))
+    token = os.environ.get(config.api_key_env, "")
+    check_token(token)
+    settings = Settings.of(config, token)
     models, playground = models_by_name(run, names), _playground(run.recipe, names)
     return application(models, config, settings=settings, playground=playground)
 
