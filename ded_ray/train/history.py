@@ -5,6 +5,7 @@ and its mean loss. It answers which rollouts were in the step where the loss jum
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ class History:
             if self._wandb is not None:
                 end_wandb(self._wandb)
             self._publish_board()
+            if self._here != self._folder:
+                shutil.rmtree(self._here, ignore_errors=True)
 
     def _publish_board(self) -> None:
         """TensorBoard's writer knows files of this machine only, and so does wandb."""
